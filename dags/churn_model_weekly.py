@@ -1,0 +1,42 @@
+"""The weekly training of the churn model, one hour after Monday's daily run."""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import chain, dag
+from airflow.timetables.interval import CronDataIntervalTimetable
+from userops_tasks import DEFAULT_ARGS, step_task
+
+from userops.business_date import DAILY_RUN_HOUR
+from userops.config import load_settings
+
+_TIMEZONE = load_settings().project.timezone
+
+#: The order is that of userops.steps.TRAINING_STEPS (tested).
+STEPS = {
+    "build": "dbt: the marts as of the business date, so that training sees what that evening knew.",
+    "train": "Train, calibrate and evaluate on later dates; write the model card; move the champion.",
+}
+
+
+@dag(
+    dag_id="churn_model_weekly",
+    schedule=CronDataIntervalTimetable(f"0 {DAILY_RUN_HOUR + 1} * * 1", timezone=_TIMEZONE),
+    start_date=pendulum.datetime(2020, 1, 1, tz=_TIMEZONE),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags=["userops", "weekly", "churn"],
+    doc_md="""
+### Training the churn model · 流失模型训练
+Trains as of the last business date before the run, compares with simple baselines, writes a model card below
+`USEROPS_HOME/models/churn/` and points `champion` at the new model. The daily run scores with the champion.
+
+以运行前最后一个业务日为截止日训练模型，与简单基线比较，写出模型卡，并更新 champion。
+""",
+)
+def churn_model_weekly() -> None:
+    chain(*(step_task(name, doc) for name, doc in STEPS.items()))
+
+
+churn_model_weekly()

@@ -1,0 +1,52 @@
+"""The daily run: landing files in, marts and warning list out, for the business date of the data interval."""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import chain, dag
+from airflow.timetables.interval import CronDataIntervalTimetable
+from userops_tasks import DEFAULT_ARGS, step_task
+
+from userops.business_date import DAILY_RUN_HOUR
+from userops.config import load_settings
+
+_TIMEZONE = load_settings().project.timezone
+
+#: Every step with the words its operator sees; the order is that of userops.steps.DAILY_STEPS (tested).
+STEPS = {
+    "ingest": "Stage every new landing file: canonical columns, deduplicated, refused rows to quarantine.",
+    "gate_lake": "Great Expectations on what was staged. On failure nothing enters the lake.",
+    "load": "Move what passed the gate into the lake and commit the ledger, file by file.",
+    "build": "dbt: staging, intermediate and marts with their tests, as of the business date.",
+    "features": "dbt: point-in-time churn features at the business date.",
+    "score": "Score with the champion model; trains a first one when there is none.",
+    "lists": "dbt: scores and the ranked churn-warning list.",
+    "gate_marts": "Great Expectations on the marts. On failure yesterday's tables stay published.",
+    "publish": "Swap in marts.duckdb, Parquet, the list as CSV/XLSX/Parquet, and PostgreSQL when configured.",
+}
+
+
+@dag(
+    dag_id="user_ops_daily",
+    schedule=CronDataIntervalTimetable(f"0 {DAILY_RUN_HOUR} * * *", timezone=_TIMEZONE),
+    start_date=pendulum.datetime(2020, 1, 1, tz=_TIMEZONE),
+    catchup=False,
+    max_active_runs=1,
+    default_args=DEFAULT_ARGS,
+    tags=["userops", "daily"],
+    doc_md=f"""
+### The daily run · 每日任务
+For business date **D** (the last complete local date, in {_TIMEZONE}, at the end of the data interval) it takes what
+has landed and ends with marts and lists *as of D*. Running D again replaces D and nothing else; a failed gate
+leaves what is published untouched. Every task opens the warehouse file, so all sit in the one-slot pool
+`duckdb_writer`.
+
+业务日 **D** 为数据区间结束时最后一个完整的当地日期。重跑 D 只会替换 D；
+质量门失败时，已发布的数据保持不变。
+""",
+)
+def user_ops_daily() -> None:
+    chain(*(step_task(name, doc) for name, doc in STEPS.items()))
+
+
+user_ops_daily()

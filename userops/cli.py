@@ -1,0 +1,180 @@
+"""`userops ...`: every step of the DAGs as a command, calling the same functions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from userops import __version__
+from userops.business_date import parse_business_date, yesterday
+from userops.config import Settings, load_settings
+from userops.errors import UseropsError
+from userops.log import configure_logging
+from userops.simulate.command import simulate_command
+from userops.steps import DAILY_STEPS, TRAINING_STEPS, StepContext, StepReport, run_step
+
+app = typer.Typer(
+    name="userops",
+    help="Self-hosted user operations (用户运营): ingest exports, build marts, score churn, publish lists.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+AsOf = Annotated[
+    str | None,
+    typer.Option("--as-of", help="Business date YYYY-MM-DD, in the project's time zone; yesterday when left out."),
+]
+
+app.command("simulate")(simulate_command)
+
+
+@app.command()
+def ingest(
+    as_of: AsOf = None,
+    status: Annotated[bool, typer.Option("--status", help="Only show what was taken from every file.")] = False,
+) -> None:
+    """Take new files from the landing folder: stage them, gate them, load them into the lake."""
+    settings = load_settings()
+    if status:
+        _print_ingest_status(settings)
+        return
+    _run(("ingest", "gate_lake", "load"), as_of)
+
+
+@app.command()
+def build(as_of: AsOf = None) -> None:
+    """Build and test the marts with dbt (all but scores and lists)."""
+    _run(("build",), as_of)
+
+
+@app.command()
+def train(as_of: AsOf = None) -> None:
+    """Train the churn model on what was known at the business date, and make it champion."""
+    _run(TRAINING_STEPS, as_of)
+
+
+@app.command()
+def score(as_of: AsOf = None) -> None:
+    """Score churn risk and rebuild the lists."""
+    _run(("features", "score", "lists"), as_of)
+
+
+@app.command()
+def publish(as_of: AsOf = None) -> None:
+    """Gate the marts and publish them: DuckDB file, Parquet, lists, and PostgreSQL when configured."""
+    _run(("gate_marts", "publish"), as_of)
+
+
+@app.command()
+def run(as_of: AsOf = None) -> None:
+    """Run the whole day, exactly the steps of the DAG `user_ops_daily`."""
+    _run(DAILY_STEPS, as_of)
+
+
+@app.command()
+def step(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(DAILY_STEPS)}, train.")], as_of: AsOf = None
+) -> None:
+    """Run one step by name."""
+    _run((name,), as_of)
+
+
+@app.command()
+def show(
+    rows: Annotated[int, typer.Option("--rows", help="Rows of the warning list to print.")] = 15,
+) -> None:
+    """Print the published warning list, stages and funnel, and where every output lies."""
+    from userops.show import show_published
+
+    show_published(load_settings(), console, rows)
+
+
+@app.command()
+def demo(
+    users: Annotated[int, typer.Option(help="Simulated users.")] = 20_000,
+    days: Annotated[int, typer.Option(help="Simulated days.")] = 180,
+) -> None:
+    """Simulated shop, one historical load, then the real DAGs under Airflow; what `make demo` runs."""
+    from userops.demo import run_demo
+
+    run_demo(load_settings(), console, users=users, days=days)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def dbt(context: typer.Context, as_of: AsOf = None) -> None:
+    """Run any dbt command with this instance's variables, for instance `userops dbt docs generate`."""
+    from userops.warehouse.dbt import run_dbt
+
+    settings = load_settings()
+    run_dbt(settings, _business_date(as_of, settings).as_of, command=context.args)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    console.print(__version__)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: a UseropsError becomes one readable message and exit code 2."""
+    try:
+        configure_logging("console")
+        app(args=list(arguments) if arguments is not None else None)
+    except UseropsError as error:
+        print_error(error)
+        sys.exit(2)
+
+
+def print_error(error: UseropsError) -> None:
+    """Print the four answers of an error to standard error."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, text in (
+        ("where", error.where), ("found", error.found), ("expected", error.expected), ("what to do", error.fix),
+    ):  # fmt: skip
+        table.add_row(label, text)
+    errors.print(f"[bold red]{type(error).__name__}[/]")
+    errors.print(table, markup=False)
+
+
+def _business_date(as_of: str | None, settings: Settings) -> StepContext:
+    return StepContext(settings, parse_business_date(as_of) if as_of else yesterday(settings.tz))
+
+
+def _run(steps: Sequence[str], as_of: str | None) -> None:
+    settings = load_settings()
+    configure_logging(settings.log_format)
+    context = _business_date(as_of, settings)
+    reports: list[tuple[str, StepReport]] = []
+    for number, name in enumerate(steps, start=1):
+        errors.print(f"[bold cyan]({number}/{len(steps)}) {name}[/] as of {context.as_of}")
+        reports.append((name, run_step(name, context)))
+    for name, report in reports:
+        console.print(f"[bold]{name}[/]: {report.summary}", highlight=False)
+        for label, path in report.outputs.items():
+            console.print(f"    {label}: {path}", highlight=False, soft_wrap=True)
+
+
+def _print_ingest_status(settings: Settings) -> None:
+    from userops.ingest.runner import reconciliation
+
+    table = Table(title="What was taken from every file")
+    counts = ("rows_read", "rows_loaded", "rows_deduplicated", "rows_quarantined", "rows_filtered")
+    columns = ("source", "file_path", "state", *counts)
+    for column in columns:
+        table.add_column(column.removeprefix("rows_"), justify="right" if column.startswith("rows_") else "left")
+    for row in reconciliation(settings):
+        table.add_row(*(str(getattr(row, column)) for column in columns))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

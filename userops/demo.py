@@ -1,0 +1,141 @@
+"""`make demo`: a simulated shop, one historical load, then the real DAGs under Airflow."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from datetime import date, timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from userops.airflow_env import WRITER_POOL, airflow_environment
+from userops.business_date import logical_date_for
+from userops.config import Settings
+from userops.errors import BuildError
+from userops.show import show_published
+from userops.simulate import SimulationOptions, simulate
+from userops.steps import StepContext, run_step
+
+#: A Monday, so that the weekly training of the evening before falls on a complete week.
+LAST_DAY = date(2026, 6, 29)
+_SHOWN = ("step started", "step finished", "tool=dbt", "[warning", "[error", "Error")
+
+
+def run_demo(settings: Settings, console: Console, users: int, days: int) -> None:
+    """Run the demonstration; running it again finds its work done and changes nothing.
+
+    Raises:
+        BuildError: a DAG run failed; the message names its log.
+    """
+    started = time.monotonic()
+    exports = settings.home / "demo_exports"
+    history = LAST_DAY - timedelta(days=1)
+
+    _headline(console, 1, f"Simulating {users:,} users over {days} days")
+    options = SimulationOptions(users=users, days=days, end_date=LAST_DAY, dirt=0.002)
+    if _marker(exports, options).exists():
+        console.print("already there, same options: kept")
+    else:
+        shutil.rmtree(exports, ignore_errors=True)
+        result = simulate(exports, options)
+        console.print(f"{result.events:,} events, {result.orders:,} orders, {result.users:,} users in {exports}")
+        _marker(exports, options).touch()
+
+    _headline(console, 2, f"Historical load: every export up to {history}")
+    delivered = _deliver(exports / "landing", settings.paths.landing, upto=history)
+    console.print(f"{delivered} new export files in {settings.paths.landing}")
+    for name in ("ingest", "gate_lake", "load"):
+        console.print(f"{name}: {run_step(name, StepContext(settings, history)).summary}", highlight=False)
+
+    environment = airflow_environment(settings)
+    _prepare_airflow(settings, console, environment)
+    if not list((settings.paths.models / "churn").glob("*/metrics.json")):
+        _headline(console, 3, f"Airflow: DAG churn_model_weekly for {history}")
+        _dag_run("churn_model_weekly", history, settings, console, environment)
+
+    _headline(console, 4, f"Airflow: DAG user_ops_daily for {LAST_DAY}")
+    _deliver(exports / "landing", settings.paths.landing, upto=LAST_DAY)
+    _dag_run("user_ops_daily", LAST_DAY, settings, console, environment)
+
+    _headline(console, 5, "What came out")
+    show_published(settings, console, rows=10)
+    console.print(f"\nDone in {time.monotonic() - started:.0f} s. Remove everything it made with `make clean`.")
+
+
+def _headline(console: Console, number: int, text: str) -> None:
+    console.rule(f"[bold cyan]{number}/5[/] {text}", align="left")
+
+
+def _marker(exports: Path, options: SimulationOptions) -> Path:
+    """A finished simulation leaves a file named after its options; an interrupted one leaves none and is made again."""
+    return exports / f".complete-{options.users}-{options.days}-{options.end_date}-{options.seed}-{options.dirt}"
+
+
+def _deliver(exports: Path, landing: Path, upto: date) -> int:
+    """Copy the daily files dated `upto` or before that have not landed yet; return how many."""
+    copied = 0
+    for source in sorted(path for path in exports.rglob("*_????-??-??.*") if path.is_file()):
+        day = date.fromisoformat(source.name.partition(".")[0][-10:])
+        target = landing / source.relative_to(exports)
+        if day > upto or target.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(source, partial)
+        partial.replace(target)
+        copied += 1
+    return copied
+
+
+def _prepare_airflow(settings: Settings, console: Console, environment: dict[str, str]) -> None:
+    """Create Airflow's database and the writer's pool where they are missing."""
+    settings.paths.airflow_home.mkdir(parents=True, exist_ok=True)
+    done = settings.paths.airflow_home / ".prepared"
+    if done.exists():
+        return
+    console.print("preparing Airflow's database ...")
+    log = settings.paths.airflow_home / "prepare.log"
+    for arguments in (["db", "migrate"], ["pools", "set", WRITER_POOL, "1", "one writer of the DuckDB file"]):
+        with log.open("a", encoding="utf-8") as sink:
+            result = subprocess.run(
+                [*_airflow(), *arguments], env=environment, stdout=sink, stderr=subprocess.STDOUT, check=False
+            )
+        if result.returncode != 0:
+            raise BuildError("airflow " + " ".join(arguments), f"exit code {result.returncode}", "0", f"read {log}")
+    done.touch()
+
+
+def _dag_run(
+    dag_id: str, business_date: date, settings: Settings, console: Console, environment: dict[str, str]
+) -> None:
+    """Run one DAG run in this process tree with Airflow's own runner, showing its steps and keeping its whole log."""
+    logical = logical_date_for(business_date, settings.tz).isoformat()
+    log = settings.paths.airflow_home / "logs" / f"{dag_id}_{business_date}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [*_airflow(), "dags", "test", dag_id, logical]
+    with (
+        log.open("w", encoding="utf-8") as sink,
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as child,
+    ):
+        assert child.stdout is not None
+        for line in child.stdout:
+            sink.write(line)
+            if any(mark in line for mark in _SHOWN):
+                console.print("  " + line.rstrip()[:200], markup=False, highlight=False, soft_wrap=True)
+    if child.returncode != 0:
+        raise BuildError(
+            f"airflow dags test {dag_id} {logical}",
+            f"exit code {child.returncode}",
+            "a successful DAG run",
+            f"read {log}",
+        )
+    console.print(f"DAG run succeeded; its whole log: {log}")
+
+
+def _airflow() -> list[str]:
+    return [sys.executable, "-m", "airflow"]

@@ -1,0 +1,45 @@
+"""Errors a user is meant to read: where, what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+
+class UseropsError(Exception):
+    """An error with four answers for its reader.
+
+    Attributes:
+        where: file (with line or key) or step that the error is about.
+        found: what is there.
+        expected: what should be there.
+        fix: what to do next, as an instruction.
+    """
+
+    def __init__(self, where: str, found: str, expected: str, fix: str) -> None:
+        self.where = where
+        self.found = found
+        self.expected = expected
+        self.fix = fix
+        super().__init__(f"{where}: found {found}; expected {expected}. What to do: {fix}")
+
+
+class ConfigError(UseropsError):
+    """A configuration file or environment variable cannot be used."""
+
+
+class SourceFileError(UseropsError):
+    """A landing file, or a landing folder, cannot be read."""
+
+
+class GateError(UseropsError):
+    """A Great Expectations gate failed; nothing behind the gate was changed."""
+
+
+class BuildError(UseropsError):
+    """A dbt build failed."""
+
+
+class ModelError(UseropsError):
+    """A churn model cannot be trained, loaded or applied."""
+
+
+class LockedError(UseropsError):
+    """Another userops process is writing to the same USEROPS_HOME."""

@@ -1,0 +1,1 @@
+"""The warehouse: running dbt, reading DuckDB, publishing the read-only copies."""

@@ -1,0 +1,37 @@
+"""The dbt layers of the daily run, as steps."""
+
+from __future__ import annotations
+
+from userops.ingest.control import write_funnels, write_taxonomy
+from userops.ingest.lake import ensure_lake
+from userops.steps import StepContext, StepReport
+from userops.warehouse.dbt import DbtResult, run_dbt
+
+
+def build_base(context: StepContext) -> StepReport:
+    """Build and test everything that does not depend on churn scores, as of the business date."""
+    settings = context.settings
+    ensure_lake(settings)
+    write_taxonomy(settings)
+    write_funnels(settings)
+    return _report("staging, intermediate and marts", run_dbt(settings, context.as_of, selector="base"), context)
+
+
+def build_features(context: StepContext) -> StepReport:
+    """Build and test the churn features at the business date."""
+    return _report("churn features", run_dbt(context.settings, context.as_of, selector="features"), context)
+
+
+def build_lists(context: StepContext) -> StepReport:
+    """Build and test the churn scores and the lists made from them."""
+    return _report("scores and lists", run_dbt(context.settings, context.as_of, selector="lists"), context)
+
+
+def _report(what: str, result: DbtResult, context: StepContext) -> StepReport:
+    counts: dict[str, int | float] = dict(result.counts)
+    built = ", ".join(f"{count} {kind}s" for kind, count in result.counts.items())
+    return StepReport(
+        summary=f"built {what} as of {context.as_of}: {built}",
+        counts=counts,
+        outputs={"warehouse": str(context.settings.paths.warehouse), "dbt_results": str(result.run_results)},
+    )
