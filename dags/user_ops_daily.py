@@ -5,10 +5,10 @@ from __future__ import annotations
 import pendulum
 from airflow.sdk import chain, dag
 from airflow.timetables.interval import CronDataIntervalTimetable
-from userops_tasks import DEFAULT_ARGS, step_task
 
 from userops.business_date import DAILY_RUN_HOUR
 from userops.config import load_settings
+from userops.orchestration import DEFAULT_ARGS, step_task
 
 _TIMEZONE = load_settings().project.timezone
 

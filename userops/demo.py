@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from userops.airflow_env import WRITER_POOL, airflow_environment
 from userops.business_date import logical_date_for
 from userops.config import Settings
 from userops.errors import BuildError
+from userops.orchestration import WRITER_POOL, airflow_environment
 from userops.show import show_published
 from userops.simulate import SimulationOptions, simulate
 from userops.steps import StepContext, run_step

@@ -1,0 +1,45 @@
+"""What all tests share: a clean instance per test and the real data sets where they are present."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from userops.config import Settings, load_settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _no_outer_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own USEROPS_* variables must not decide a test."""
+    for name in [name for name in os.environ if name.startswith("USEROPS_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
+    """Return a maker of settings for an instance below tmp_path: `instance(userops_yml="...", churn={...})`."""
+
+    def make(userops_yml: str = "", **overrides: Any) -> Settings:
+        config = tmp_path / "config"
+        (config / "sources").mkdir(parents=True, exist_ok=True)
+        (config / "userops.yml").write_text(userops_yml, encoding="utf-8")
+        monkeypatch.setenv("USEROPS_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("USEROPS_CONFIG", str(config))
+        return load_settings(**overrides)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real data sets, or skip."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the real data sets are not on this machine (../shared/data)")
+    return SHARED_DATA

@@ -1,0 +1,117 @@
+"""The DAGs as Airflow sees them: import without errors or warnings, thin, in the order of the step list."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from userops.config import PROJECT_ROOT
+from userops.orchestration import WRITER_POOL, airflow_environment
+from userops.steps import DAILY_STEPS, TRAINING_STEPS
+
+_INSPECT = """
+import json, time, warnings
+import airflow, airflow.models, airflow.sdk
+from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.dag_processing.dagbag import DagBag
+seconds = {}
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    started = time.monotonic()
+    bag = DagBag(dag_folder=DAGS)
+    total = time.monotonic() - started
+print("RESULT" + json.dumps({
+    "errors": bag.import_errors,
+    "warnings": [str(w.message) for w in caught if DAGS in str(w.filename)],
+    "captured": {str(k): str(v) for k, v in getattr(bag, "captured_warnings", {}).items()},
+    "stats": [{"file": s.file, "seconds": s.duration.total_seconds()} for s in bag.dagbag_stats],
+    "dags": {
+        dag_id: {
+            "tasks": [t.task_id for t in dag.topological_sort()],
+            "pools": sorted({t.pool for t in dag.tasks}),
+            "retries": sorted({t.retries for t in dag.tasks}),
+            "backoff": all(t.retry_exponential_backoff for t in dag.tasks),
+            "owner": dag.owner, "tags": sorted(dag.tags), "doc": bool(dag.doc_md),
+            "max_active_runs": dag.max_active_runs,
+            "edges": sorted([t.task_id, d] for t in dag.tasks for d in t.downstream_task_ids),
+        }
+        for dag_id, dag in bag.dags.items()
+    },
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def inspected(tmp_path_factory):
+    from userops.config import load_settings
+
+    home = tmp_path_factory.mktemp("airflow")
+    settings = load_settings().model_copy(update={"home": home})
+    settings.paths.airflow_home.mkdir(parents=True)
+    environment = airflow_environment(settings)
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
+    code = _INSPECT.replace("DAGS", repr(str(PROJECT_ROOT / "dags")))
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    return json.loads(line.removeprefix("RESULT"))
+
+
+def test_the_dags_import_without_errors_or_warnings(inspected):
+    assert inspected["errors"] == {}
+    assert inspected["warnings"] == []
+    assert inspected["captured"] == {}
+    assert set(inspected["dags"]) == {"user_ops_daily", "churn_model_weekly"}
+
+
+def test_each_file_parses_in_less_than_a_second(inspected):
+    for stat in inspected["stats"]:
+        assert stat["seconds"] < 1.0, stat
+
+
+@pytest.mark.parametrize(("dag_id", "steps"), [("user_ops_daily", DAILY_STEPS), ("churn_model_weekly", TRAINING_STEPS)])
+def test_a_dag_is_the_chain_of_the_step_list(inspected, dag_id, steps):
+    dag = inspected["dags"][dag_id]
+    assert tuple(dag["tasks"]) == steps
+    assert dag["edges"] == sorted([a, b] for a, b in itertools.pairwise(steps))
+
+
+@pytest.mark.parametrize("dag_id", ["user_ops_daily", "churn_model_weekly"])
+def test_a_dag_has_what_a_person_on_call_needs(inspected, dag_id):
+    dag = inspected["dags"][dag_id]
+    assert dag["pools"] == [WRITER_POOL]
+    assert dag["retries"] == [3]
+    assert dag["backoff"]
+    assert dag["max_active_runs"] == 1
+    assert dag["owner"] == "data-engineering"
+    assert "userops" in dag["tags"]
+    assert dag["doc"]
+
+
+def test_dag_files_hold_no_heavy_import():
+    heavy = (
+        "import lightgbm",
+        "import great_expectations",
+        "import dbt",
+        "import pandas",
+        "import duckdb",
+        "import sklearn",
+    )
+    for file in (PROJECT_ROOT / "dags").glob("*.py"):
+        text = Path(file).read_text(encoding="utf-8")
+        assert not [name for name in heavy if name in text], file
+
+
+def test_telemetry_is_off(inspected):
+    from userops.config import load_settings
+
+    environment = airflow_environment(load_settings())
+    assert environment["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    assert environment["GX_ANALYTICS_ENABLED"] == "false"
+    assert os.environ.get("AIRFLOW_HOME") != environment["AIRFLOW_HOME"]

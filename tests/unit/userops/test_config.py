@@ -1,0 +1,84 @@
+"""Settings: precedence, and errors that say where and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from userops.config import PROJECT_ROOT, load_settings
+from userops.errors import ConfigError
+
+
+def test_defaults_are_usable_without_a_file(instance):
+    settings = instance()
+    assert settings.churn.horizon_days == 30
+    assert settings.paths.raw == settings.home / "lake" / "raw"
+
+
+def test_the_environment_wins_over_the_file(instance, monkeypatch):
+    monkeypatch.setenv("USEROPS_CHURN__HORIZON_DAYS", "60")
+    settings = instance("churn: {horizon_days: 45, lead_days: 3}\n")
+    assert settings.churn.horizon_days == 60
+    assert settings.churn.lead_days == 3
+
+
+def test_an_empty_variable_counts_as_not_set(instance, monkeypatch):
+    monkeypatch.setenv("USEROPS_PUBLISH__POSTGRES_URL", "")
+    assert instance().publish.postgres_url is None
+
+
+def test_relative_paths_count_from_the_project_root(monkeypatch):
+    monkeypatch.setenv("USEROPS_HOME", "somewhere")
+    assert load_settings().home == PROJECT_ROOT / "somewhere"
+
+
+@pytest.mark.parametrize(
+    ("yml", "words"),
+    [
+        (
+            "churn:\n  horizon_dayz: 3\n",
+            ["userops.yml:2", "`churn.horizon_dayz`", "unknown key", "did you mean `horizon_days`"],
+        ),
+        ("project: {timezone: Mars/Olympus}\n", ["userops.yml:1", "Mars/Olympus", "IANA time zone"]),
+        (
+            "lifecycle:\n  new_days: soon\n",
+            ["userops.yml:2", "'soon'", "valid integer", "correct `lifecycle.new_days`"],
+        ),
+        ("lifecycle: {at_risk_min_days: 40}\n", ["at_risk_min_days below churned_after_days"]),
+        ("churn: {lead_days: 1}\nchurn: {lead_days: 2}\n", ["userops.yml:2", "`churn` was already given at line 1"]),
+        ("- a list\n", ["a list", "a mapping"]),
+        ("churn: {lead_days: 1\n", ["userops.yml", "valid YAML"]),
+        ("home: /somewhere\n", ["`home`", "USEROPS_HOME"]),
+    ],
+)
+def test_a_mistake_in_the_file_names_place_value_and_fix(instance, yml, words):
+    with pytest.raises(ConfigError) as caught:
+        instance(yml)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_missing_configuration_directory_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("USEROPS_CONFIG", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="nowhere"):
+        load_settings()
+
+
+def test_the_password_of_a_url_is_not_shown(instance, monkeypatch):
+    monkeypatch.setenv("USEROPS_PUBLISH__POSTGRES_URL", "postgresql://u:obviously-fake@localhost/x")
+    assert "obviously-fake" not in repr(instance())
+
+
+def test_every_setting_is_in_the_shipped_file_with_its_default():
+    """config/userops.yml is the reader's list of settings: a key that is missing there is a key nobody finds."""
+    import yaml
+
+    from userops.config import Settings
+
+    shipped = yaml.safe_load((Path(PROJECT_ROOT) / "config" / "userops.yml").read_text(encoding="utf-8"))
+    for name, field in Settings.model_fields.items():
+        if name in {"home", "config", "log_format"}:
+            continue
+        section = field.annotation
+        assert set(shipped[name]) == set(section.model_fields), name

@@ -1,0 +1,62 @@
+"""The list of steps: found by name, locked, one list for DAGs and command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date
+
+import pytest
+
+from userops.errors import LockedError, UseropsError
+from userops.steps import DAILY_STEPS, TRAINING_STEPS, StepContext, find_step, run_step, writer_lock
+
+
+@pytest.mark.parametrize("name", sorted({*DAILY_STEPS, *TRAINING_STEPS}))
+def test_every_step_of_the_runs_exists(name):
+    assert callable(find_step(name))
+
+
+def test_an_unknown_step_lists_the_known_ones():
+    with pytest.raises(UseropsError, match="gate_lake"):
+        find_step("scroe")
+
+
+def test_a_second_writer_is_turned_away_with_a_clear_word(instance):
+    settings = instance()
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom filelock import FileLock\n"
+        "lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+    )
+    settings.home.mkdir(parents=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(settings.paths.lock_file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout.readline().strip() == "held"
+        with pytest.raises(LockedError, match="one writer at a time"):
+            run_step("build", StepContext(settings, date(2026, 1, 1)))
+        other.kill()
+        other.wait()
+    with writer_lock(settings):  # the lock died with its holder
+        pass
+
+
+def test_userops_imports_none_of_the_packages_above_it():
+    """DESIGN: dags -> userops, models_ml, expectations; userops imports none of them."""
+    import ast
+    from pathlib import Path
+
+    import userops
+
+    for file in Path(userops.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                assert name.split(".")[0] not in {"models_ml", "expectations", "airflow"}, f"{file}: {name}"

@@ -1,0 +1,76 @@
+"""Airflow's side of the steps: the environment it runs in, and a step as a task.
+
+Airflow itself is imported only inside `step_task`, so that the library works, and is tested, without it.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from typing import Any
+
+from userops.business_date import business_date_of
+from userops.config import PROJECT_ROOT, Settings, load_settings
+from userops.errors import LockedError, UseropsError
+from userops.steps import StepContext, run_step
+
+WRITER_POOL = "duckdb_writer"
+
+#: A task waits 1, 2, 4 minutes between tries: long enough for a lock to clear or a disk to be mended.
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "data-engineering",
+    "retries": 3,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "pool": WRITER_POOL,
+}
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """Return the environment for an `airflow` child process of this instance: its own home, telemetry off."""
+    return {
+        **os.environ,
+        "AIRFLOW_HOME": str(settings.paths.airflow_home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT_ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "USEROPS_HOME": str(settings.home),
+        "USEROPS_CONFIG": str(settings.config),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "GX_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def step_task(name: str, doc: str) -> Any:
+    """Return, inside a DAG, an Airflow task that runs the step `name` for the business date of the data interval."""
+    from airflow.sdk import task
+
+    @task(task_id=name, doc_md=doc)
+    def run(data_interval_end: datetime | None = None) -> dict[str, Any]:
+        return run_task_step(name, data_interval_end)
+
+    return run()
+
+
+def run_task_step(name: str, data_interval_end: datetime | None) -> dict[str, Any]:
+    """Run one step inside Airflow and return its report for XCom.
+
+    Raises:
+        AirflowFailException: bad configuration, bad input, a failed gate: a second try would fail in the same way.
+        LockedError: another writer is at work; Airflow tries again.
+    """
+    from airflow.sdk.exceptions import AirflowFailException
+
+    if data_interval_end is None:
+        raise AirflowFailException("the run has no data interval; trigger it with a logical date")
+    settings = load_settings()
+    as_of = business_date_of(data_interval_end, settings.tz)
+    try:
+        return run_step(name, StepContext(settings, as_of)).as_dict()
+    except LockedError:
+        raise
+    except UseropsError as error:
+        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
