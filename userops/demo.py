@@ -35,14 +35,9 @@ def run_demo(settings: Settings, console: Console, users: int, days: int) -> Non
     history = LAST_DAY - timedelta(days=1)
 
     _headline(console, 1, f"Simulating {users:,} users over {days} days")
-    options = SimulationOptions(users=users, days=days, end_date=LAST_DAY, dirt=0.002)
-    if _marker(exports, options).exists():
-        console.print("already there, same options: kept")
-    else:
-        shutil.rmtree(exports, ignore_errors=True)
-        result = simulate(exports, options)
-        console.print(f"{result.events:,} events, {result.orders:,} orders, {result.users:,} users in {exports}")
-        _marker(exports, options).touch()
+    result = simulate(exports, SimulationOptions(users=users, days=days, end_date=LAST_DAY, dirt=0.002))
+    made = "made" if result.created else "were there already, kept as they are"
+    console.print(f"{result.events:,} events, {result.orders:,} orders, {result.users:,} users {made}: {exports}")
 
     _headline(console, 2, f"Historical load: every export up to {history}")
     delivered = _deliver(exports / "landing", settings.paths.landing, upto=history)
@@ -67,11 +62,6 @@ def run_demo(settings: Settings, console: Console, users: int, days: int) -> Non
 
 def _headline(console: Console, number: int, text: str) -> None:
     console.rule(f"[bold cyan]{number}/5[/] {text}", align="left")
-
-
-def _marker(exports: Path, options: SimulationOptions) -> Path:
-    """A finished simulation leaves a file named after its options; an interrupted one leaves none and is made again."""
-    return exports / f".complete-{options.users}-{options.days}-{options.end_date}-{options.seed}-{options.dirt}"
 
 
 def _deliver(exports: Path, landing: Path, upto: date) -> int:

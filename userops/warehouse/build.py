@@ -28,8 +28,8 @@ def build_lists(context: StepContext) -> StepReport:
 
 
 def _report(what: str, result: DbtResult, context: StepContext) -> StepReport:
-    counts: dict[str, int | float] = dict(result.counts)
-    built = ", ".join(f"{count} {kind}s" for kind, count in result.counts.items())
+    counts: dict[str, int | float] = {kind: count for kind, count in result.counts.items() if kind != "operation"}
+    built = ", ".join(f"{count} {kind.replace('_', ' ')}s" for kind, count in counts.items())
     return StepReport(
         summary=f"built {what} as of {context.as_of}: {built}",
         counts=counts,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import deque
@@ -25,6 +26,7 @@ from userops.errors import BuildError
 log = structlog.get_logger(__name__)
 
 PROJECT_DIR = PROJECT_ROOT / "dbt_project"
+_DBT_CLOCK = re.compile(r"^\d\d:\d\d:\d\d\s+")  # our own log lines carry the time already
 _FAILED = {"error", "fail", "runtime error"}
 
 
@@ -110,7 +112,7 @@ def run_dbt(
         folder.mkdir(parents=True, exist_ok=True)
     variables = dbt_vars(settings, as_of, funnel_max_steps(settings), extra_vars)
     arguments = [
-        sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "--no-version-check",
+        sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors", "--no-version-check",
         *command, "--vars", json.dumps(variables),
     ]  # fmt: skip
     if selector:
@@ -154,7 +156,7 @@ def _stream(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[i
         assert child.stdout is not None
         try:
             for line in child.stdout:
-                text = line.rstrip()
+                text = _DBT_CLOCK.sub("", line.rstrip())
                 if text:
                     tail.append(text)
                     log.info(text, tool="dbt")
