@@ -17,6 +17,7 @@ from userops.errors import BuildError
 from userops.orchestration import WRITER_POOL, airflow_environment
 from userops.show import show_published
 from userops.simulate import SimulationOptions, simulate
+from userops.simulate.truth import ranking_quality
 from userops.steps import StepContext, run_step
 
 #: A Monday, so that the weekly training of the evening before falls on a complete week.
@@ -37,7 +38,7 @@ def run_demo(settings: Settings, console: Console, users: int, days: int) -> Non
     _headline(console, 1, f"Simulating {users:,} users over {days} days")
     result = simulate(exports, SimulationOptions(users=users, days=days, end_date=LAST_DAY, dirt=0.002))
     made = "made" if result.created else "were there already, kept as they are"
-    console.print(f"{result.events:,} events, {result.orders:,} orders, {result.users:,} users {made}: {exports}")
+    console.print(f"{result.events:,} events, {result.orders:,} orders, {users:,} users {made}: {exports}")
 
     _headline(console, 2, f"Historical load: every export up to {history}")
     delivered = _deliver(exports / "landing", settings.paths.landing, upto=history)
@@ -57,6 +58,13 @@ def run_demo(settings: Settings, console: Console, users: int, days: int) -> Non
 
     _headline(console, 5, "What came out")
     show_published(settings, console, rows=10)
+    quality = ranking_quality(settings.paths.published_duckdb, result.ground_truth, LAST_DAY)
+    console.print(
+        f"\nAgainst the simulator's ground truth "
+        f"({quality.dropped:,} of {quality.users:,} scored users have left for good): "
+        f"AUC {quality.model_auc:.3f}, by days of silence alone {quality.recency_auc:.3f}; "
+        f"{quality.listed_dropped} of {quality.listed} listed users have left."
+    )
     console.print(f"\nDone in {time.monotonic() - started:.0f} s. Remove everything it made with `make clean`.")
 
 

@@ -76,7 +76,7 @@ def _print_funnels(connection: duckdb.DuckDBPyConnection, console: Console) -> N
     for funnel in dict.fromkeys(record[0] for record in records):
         steps = [record[1:] for record in records if record[0] == funnel]
         table = Table(title=f"Funnel · 漏斗 `{funnel}` (entries)", title_justify="left")
-        table.add_column("step · 步骤")
+        table.add_column("step · 步骤", no_wrap=True)
         for column in ("reached · 到达", "of step before · 上步转化", "of first · 总转化"):
             table.add_column(column, justify="right")
         before = first = steps[0][2]
@@ -97,11 +97,11 @@ def _print_warning_list(connection: duckdb.DuckDBPyConnection, console: Console,
     records = connection.execute(_LIST_SQL, [rows]).fetchall()
     table = Table(title=f"Churn-warning list as of {as_of} · 流失预警名单", title_justify="left", show_lines=True)
     table.add_column("#", justify="right")
-    table.add_column("user · 用户", no_wrap=True)
-    table.add_column("risk · 风险", justify="right")
-    table.add_column("expected loss · 预期损失", justify="right")
-    table.add_column("why · 原因", ratio=3)
-    table.add_column("what to do · 建议动作", ratio=2)
+    table.add_column("user\n用户", no_wrap=True)
+    table.add_column("risk\n风险", justify="right")
+    table.add_column("expected loss\n预期损失", justify="right")
+    table.add_column("why · 原因", ratio=3, overflow="fold")
+    table.add_column("what to do · 建议动作", ratio=2, overflow="fold")
     for rank, user_id, band, probability, loss, currency, *texts in records:
         reason_1_en, reason_1_zh, reason_2_en, reason_2_zh, action_en, action_zh = texts
         reasons = "\n".join(text for text in (reason_1_en, reason_2_en, reason_1_zh, reason_2_zh) if text)

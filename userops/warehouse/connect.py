@@ -29,8 +29,11 @@ def read_warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 @contextmanager
 def read_only(path: Path, settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yield a read-only connection to any DuckDB file within the configured limits."""
-    config = {"memory_limit": settings.engine.memory_limit, "threads": str(settings.engine.threads)}
-    connection = duckdb.connect(str(path), read_only=True, config=config)
+    connection = duckdb.connect(
+        str(path),
+        read_only=True,
+        config={"memory_limit": settings.engine.memory_limit, "threads": settings.engine.threads},
+    )
     try:
         connection.execute("set timezone = 'UTC'")
         yield connection

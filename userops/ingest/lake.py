@@ -1,0 +1,219 @@
+"""Files of the lake: where they lie, how they appear and how they go. Every visible change is one rename."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from userops.config import Paths, Settings
+from userops.contracts.entities import ENTITIES, ColumnType, Entity
+from userops.errors import SourceFileError
+
+NO_DATE = date(1970, 1, 1)
+SCHEMA_FILE = "_schema.parquet"
+
+_ARROW_TYPES = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DECIMAL(18,4)": pa.decimal128(18, 4),
+}
+
+_SCORE_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("user_id", "VARCHAR"),
+    ("model_version", "VARCHAR"),
+    ("churn_probability", "DOUBLE"),
+    ("raw_score", "DOUBLE"),
+    ("user_value", "DOUBLE"),
+    *(
+        (f"reason_{rank}_{part}", "DOUBLE" if part == "contribution" else "VARCHAR")
+        for rank in (1, 2, 3)
+        for part in ("code", "en", "zh", "contribution")
+    ),
+)
+
+#: Columns of the small tables below lake/control/.
+CONTROL_COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
+    "ingest_batches": (
+        ("batch_id", "VARCHAR"),
+        ("batch_seq", "BIGINT"),
+        ("source", "VARCHAR"),
+        ("entity", "VARCHAR"),
+        ("file_path", "VARCHAR"),
+        ("file_sha256", "VARCHAR"),
+        ("file_bytes", "BIGINT"),
+        ("rows_read", "BIGINT"),
+        ("rows_loaded", "BIGINT"),
+        ("rows_deduplicated", "BIGINT"),
+        ("rows_quarantined", "BIGINT"),
+        ("rows_filtered", "BIGINT"),
+        ("committed_at", "TIMESTAMP"),
+    ),
+    "ingest_batch_dates": (
+        ("batch_id", "VARCHAR"),
+        ("batch_seq", "BIGINT"),
+        ("entity", "VARCHAR"),
+        ("event_date", "DATE"),
+        ("rows_loaded", "BIGINT"),
+    ),
+    "event_taxonomy": (
+        ("event_name", "VARCHAR"),
+        ("category", "VARCHAR"),
+        ("is_activity", "BOOLEAN"),
+        ("is_page_view", "BOOLEAN"),
+        ("is_interaction", "BOOLEAN"),
+        ("is_contribution", "BOOLEAN"),
+        ("label_en", "VARCHAR"),
+        ("label_zh", "VARCHAR"),
+    ),
+    "funnel_steps": (
+        ("funnel_id", "VARCHAR"),
+        ("funnel_name_en", "VARCHAR"),
+        ("funnel_name_zh", "VARCHAR"),
+        ("window_seconds", "BIGINT"),
+        ("step_number", "INTEGER"),
+        ("step_name", "VARCHAR"),
+        ("event_name", "VARCHAR"),
+    ),
+}
+
+
+def reached(point: str) -> None:
+    """Mark a point between two durable actions; the tests replace this function by one that kills the process."""
+
+
+def lake_columns(entity: Entity) -> tuple[tuple[str, str], ...]:
+    """Return name and DuckDB type of the columns inside a lake file of `entity` (event_date is its partition)."""
+    canonical = tuple((column.name, ColumnType(column.type).duckdb) for column in entity.stored_columns)
+    return (
+        *canonical,
+        ("_batch_id", "VARCHAR"),
+        ("_source", "VARCHAR"),
+        ("_row_number", "BIGINT"),
+        ("_row_hash", "BIGINT"),
+    )
+
+
+def partition(root: Path, entity: str, day: date) -> Path:
+    """Return the folder of one entity's business date below `root` (raw or incoming)."""
+    return root / entity / f"event_date={day.isoformat()}"
+
+
+def incoming_quarantine(paths: Paths) -> Path:
+    """Return the folder of quarantine files whose batch has not passed the gate."""
+    return paths.incoming / "_quarantine"
+
+
+def quarantine_file(root: Path, entity: str, batch_id: str) -> Path:
+    """Return a batch's quarantine file below `root`."""
+    return root / entity / f"{batch_id}.parquet"
+
+
+def existing_files(paths: Paths, entity: str, days: Iterable[date]) -> list[Path]:
+    """Return the data files of these business dates, already loaded or staged."""
+    found: list[Path] = []
+    for day in days:
+        for root in (paths.raw, paths.incoming):
+            folder = partition(root, entity, day)
+            if folder.is_dir():
+                found.extend(sorted(file for file in folder.glob("*.parquet") if file.name != SCHEMA_FILE))
+    return found
+
+
+def ensure_lake(settings: Settings) -> None:
+    """Make every table the marts read exist: a missing export is an empty table, with all its columns and no rows."""
+    paths = settings.paths
+    for entity in ENTITIES.values():
+        _ensure_empty(partition(paths.raw, entity.name, NO_DATE) / SCHEMA_FILE, lake_columns(entity))
+    _ensure_empty(paths.scores / "churn" / f"as_of_date={NO_DATE.isoformat()}" / SCHEMA_FILE, _SCORE_COLUMNS)
+    for name, columns in CONTROL_COLUMNS.items():
+        file = control_file(paths, name)
+        if not file.exists():
+            write_table(file, arrow_schema(columns).empty_table())
+
+
+def control_file(paths: Paths, name: str) -> Path:
+    """Return the file of one control table."""
+    return paths.control / f"{name}.parquet"
+
+
+def arrow_schema(columns: Sequence[tuple[str, str]]) -> pa.Schema:
+    """Return the Arrow schema of (name, DuckDB type) pairs."""
+    return pa.schema([(name, _ARROW_TYPES[kind]) for name, kind in columns])
+
+
+def write_table(file: Path, table: pa.Table) -> None:
+    """Write a small Parquet file so that readers see the old content or the new one, never half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    pq.write_table(table, temporary)
+    sync_file(temporary)
+    reached(f"written:{file.name}")
+    temporary.replace(file)
+    sync_folder(file.parent)
+
+
+def publish_file(staged: Path, final: Path) -> None:
+    """Move one staged file to its final place; when a killed run has done so already, that is fine.
+
+    Raises:
+        SourceFileError: the file is in neither place.
+    """
+    if staged.exists():
+        final.parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(final)
+        reached("file moved")
+    elif not final.exists():
+        raise SourceFileError(
+            str(staged), "no such file", "the file that `ingest` staged", "run `userops ingest` again: it stages afresh"
+        )
+
+
+def clear_incoming(paths: Paths) -> None:
+    """Remove everything staged."""
+    if paths.incoming.exists():
+        shutil.rmtree(paths.incoming)
+
+
+def remove_batch(paths: Paths, entity: str, batch_id: str, days: Iterable[date]) -> None:
+    """Remove the files of a batch that was not committed from raw and quarantine; staged ones go with incoming."""
+    for day in days:
+        (partition(paths.raw, entity, day) / f"{batch_id}.parquet").unlink(missing_ok=True)
+    quarantine_file(paths.quarantine, entity, batch_id).unlink(missing_ok=True)
+
+
+def has_loaded_data(paths: Paths) -> bool:
+    """Whether raw holds any data file."""
+    return paths.raw.is_dir() and any(file.name != SCHEMA_FILE for file in paths.raw.glob("*/event_date=*/*.parquet"))
+
+
+def sync_file(file: Path) -> None:
+    """Force a file's bytes to disk."""
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Force a folder's entries (new names, renames) to disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _ensure_empty(file: Path, columns: Sequence[tuple[str, str]]) -> None:
+    schema = arrow_schema(columns)
+    if file.exists() and pq.read_schema(file).remove_metadata().equals(schema):
+        return
+    write_table(file, schema.empty_table())
