@@ -19,7 +19,7 @@ from userops.ingest.ledger import FAILED, STAGED, Batch
 from userops.ingest.readers import RAW, LandingFile, probe_file, read_records, source_columns
 from userops.ingest.sources import Source, did_you_mean
 from userops.ingest.sqltext import identifier, literal, literal_list
-from userops.ingest.transform import DateBounds, canonical_select, wanted_keys
+from userops.ingest.transform import CanonicalSql, DateBounds, canonical_sql, wanted_keys
 
 #: Lines of a JSON lines file whose keys are looked at for a "did you mean".
 _SAMPLE_LINES = 1000
@@ -39,7 +39,7 @@ class Stager:
     """Stages files one after another on one DuckDB connection.
 
     Attributes:
-        statements: canonical SELECT by source and file columns: daily files share one.
+        statements: canonical SQL by source and file columns: daily files share one.
         keys: wanted JSON keys by source.
         seen_keys: JSON keys found in any file so far, by source; a mapped one that never appears is worth a warning.
         sampled_keys: JSON keys of the records looked at, by source, for a "did you mean".
@@ -49,7 +49,7 @@ class Stager:
     settings: Settings
     bounds: DateBounds
     scratch: Path
-    statements: dict[tuple[str, tuple[tuple[str, str], ...]], str] = field(default_factory=dict)
+    statements: dict[tuple[str, tuple[tuple[str, str], ...]], CanonicalSql] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=dict)
     seen_keys: dict[str, set[str]] = field(default_factory=dict)
     sampled_keys: dict[str, set[str]] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Stager:
         rows_read = read_records(self.connection, file, probe, source, list(known))
         if columns is None:
             self._note_keys(source)
-        self._canonical_rows(statement, file)
+        self._canonical_rows(statement.rows, file)
         days = self._loaded_rows(paths, source)
         counts = self._counts(rows_read, days)
         counts.check(file)
@@ -95,7 +95,7 @@ class Stager:
             self._write_day(paths, source, batch_id, day)
         reached("data written")
         if counts.quarantined:
-            self._write_quarantine(paths, source, file, batch_id)
+            self._write_quarantine(paths, source, file, batch_id, statement.refusals)
         reached("quarantine written")
         return StagedFile(_batch(source, file, sha256, size, batch_id, counts), days)
 
@@ -105,10 +105,10 @@ class Stager:
             return []
         return [key for key in self.keys[source.source] if key not in self.seen_keys[source.source]]
 
-    def _statement(self, source: Source, columns: Mapping[str, str], where: str) -> str:
+    def _statement(self, source: Source, columns: Mapping[str, str], where: str) -> CanonicalSql:
         signature = (source.source, tuple(columns.items()))
         if signature not in self.statements:
-            self.statements[signature] = canonical_select(
+            self.statements[signature] = canonical_sql(
                 self.connection, source, columns, self.settings, self.bounds, where
             )
         return self.statements[signature]
@@ -196,7 +196,7 @@ class Stager:
         )
         sync_file(file)
 
-    def _write_quarantine(self, paths: Paths, source: Source, file: LandingFile, batch_id: str) -> None:
+    def _write_quarantine(self, paths: Paths, source: Source, file: LandingFile, batch_id: str, refusals: str) -> None:
         target = quarantine_file(incoming_quarantine(paths), source.entity, batch_id)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.connection.execute(
@@ -219,16 +219,7 @@ class Stager:
                         raw
                     from structural_rejects
                     union all
-                    select
-                        record_number,
-                        line_number,
-                        list_aggregate(list_transform(reasons, lambda r: r.code), 'string_agg', '; '),
-                        list_aggregate(list_transform(reasons, lambda r: r."column"), 'string_agg', '; '),
-                        list_aggregate(list_transform(reasons, lambda r: r.found), 'string_agg', '; '),
-                        list_aggregate(list_transform(reasons, lambda r: r.expected), 'string_agg', '; '),
-                        raw
-                    from canonical_rows
-                    where state = 'refused'
+                    ({refusals})
                 ) as refused
                 order by record_number
             ) to {literal(target)} (format parquet)

@@ -67,6 +67,31 @@ class _Field:
     kind: str
 
 
+@dataclass(frozen=True)
+class _Rule:
+    """A reason to refuse a row: SQL test, code, canonical column, SQL of what was found, what was expected."""
+
+    test: str
+    code: str
+    column: str
+    found: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class CanonicalSql:
+    """Two statements over `source_rows`.
+
+    Attributes:
+        rows: record_number, state (loaded, filtered, refused), the canonical columns, _row_hash, event_date.
+        refusals: record_number, line_number, reason_code, column_name, found, expected, raw of the refused rows. Apart
+            from `rows`, because planning it costs as much and most files have none.
+    """
+
+    rows: str
+    refusals: str
+
+
 def date_bounds(settings: Settings, today: date, as_of: date) -> DateBounds:
     """Return the business dates that are let in by a run on `today` for business date `as_of`."""
     return DateBounds(settings.gates.earliest_date, max(today, as_of) + timedelta(days=settings.gates.max_future_days))
@@ -98,19 +123,15 @@ def wanted_keys(connection: duckdb.DuckDBPyConnection, source: Source, where: st
     return list(keys)
 
 
-def canonical_select(
+def canonical_sql(
     connection: duckdb.DuckDBPyConnection,
     source: Source,
     columns: Mapping[str, str],
     settings: Settings,
     bounds: DateBounds,
     where: str,
-) -> str:
-    """Return the statement that turns `source_rows` into canonical rows.
-
-    Its columns: record_number, line_number, state (loaded, filtered, refused), reasons (list of code, column, found,
-    expected; null unless refused), raw (whole source row of a refused one), the canonical columns, _row_hash,
-    event_date.
+) -> CanonicalSql:
+    """Return the statements that turn `source_rows` into canonical rows and into refusals.
 
     Args:
         columns: names and DuckDB types of the file's columns.
@@ -121,43 +142,10 @@ def canonical_select(
     """
     contract = source.contract
     fields = _fields(connection, source, columns, where)
-    mapped = [f"{RECORD} as record_number", f"{LINE} as line_number", f"{_raw_row(source, columns)} as raw"]
-    if source.filter:
-        mapped.append(f"try({{'v': cast(({source.filter}) as boolean)}}) as kept")
-    mapped += [f"{_mapped(field.mapping)} as {_raw_name(field)}" for field in fields]
-    cleaned = [f"{_cleaned(field)} as {_source_name(field)}" for field in fields]
-    typed = [f"{_typed(field, source)} as {identifier(field.column.name)}" for field in fields]
-    absent = [
-        f"cast(null as {column.type.duckdb}) as {identifier(column.name)}"
-        for column in contract.stored_columns
-        if column.name not in source.columns
-    ]
-    failed = "".join(f", {_raw_name(field)} is null as {_failed_name(field)}" for field in _computed(fields))
-    reasons = ",\n            ".join(_reasons(contract, fields, source, bounds))
-    refused = " or ".join(f"({test})" for test in _refusals(contract, fields, source, bounds))
+    rules = _rules(contract, fields, source, bounds)
     names = ", ".join(identifier(name) for name in contract.column_names)
-    return f"""
-    with mapped as (
-        select {", ".join(mapped)}
-        from source_rows
-    ),
-    cleaned as (
-        select * exclude ({", ".join(_raw_name(field) for field in fields)}), {", ".join(cleaned)}
-        {failed}
-        from mapped
-    ),
-    typed as (
-        select *, {", ".join([*typed, *absent])}
-        from cleaned
-    ),
-    dated as (
-        select *, {_business_date(contract, settings)} as event_date
-        from typed
-    ),
-    judged as (
-        select *, case when {_filtered(source)} then 'filtered' when {refused} then 'refused' else 'loaded' end as state
-        from dated
-    ),
+    rows = f"""
+    with {_judged(contract, fields, rules, source, settings, raw="")},
     fingerprinted as (
         select *, {_fingerprint(contract)} as fingerprint
         from judged
@@ -168,19 +156,78 @@ def canonical_select(
     )
     select
         record_number,
-        line_number,
         state,
-        case when state = 'refused' then list_filter([
-            {reasons}
-        ], lambda reason: reason is not null) end as reasons,
-        case
-            when state = 'refused' then coalesce(cast(raw.line as varchar), cast(to_json(raw.fields) as varchar))
-        end as raw,
         {names},
         cast(md5_number_lower(fingerprint || coalesce({identifier(contract.key)}, '')) >> 1 as bigint) as _row_hash,
         event_date
     from keyed
     """
+    reasons = ",\n            ".join(_reason(rule) for rule in rules)
+    refusals = f"""
+    with {_judged(contract, fields, rules, source, settings, raw=f", {_raw_row(source, columns)} as raw")},
+    refused as (
+        select
+            record_number,
+            line_number,
+            cast(raw as varchar) as raw,
+            list_filter([
+            {reasons}
+            ], lambda reason: reason is not null) as reasons
+        from judged
+        where state = 'refused'
+    )
+    select
+        record_number,
+        line_number,
+        {_joined("code")} as reason_code,
+        {_joined("column")} as column_name,
+        {_joined("found")} as found,
+        {_joined("expected")} as expected,
+        raw
+    from refused
+    """
+    return CanonicalSql(rows, refusals)
+
+
+def _judged(
+    contract: Entity, fields: list[_Field], rules: list[_Rule], source: Source, settings: Settings, raw: str
+) -> str:
+    """The common table expressions up to `judged`: canonical columns, event_date, and the state of every row."""
+    mapped = [f"{RECORD} as record_number", f"{LINE} as line_number{raw}"]
+    if source.filter:
+        mapped.append(f"try({{'v': cast(({source.filter}) as boolean)}}) as kept")
+    mapped += [f"{_mapped(field.mapping)} as {_raw_name(field)}" for field in fields]
+    cleaned = [f"{_cleaned(field)} as {_source_name(field)}" for field in fields]
+    cleaned += [
+        f"{_raw_name(field)} is null as {_failed_name(field)}" for field in fields if field.mapping.expr is not None
+    ]
+    typed = [f"{_typed(field, source)} as {identifier(field.column.name)}" for field in fields]
+    typed += [
+        f"cast(null as {column.type.duckdb}) as {identifier(column.name)}"
+        for column in contract.stored_columns
+        if column.name not in source.columns
+    ]
+    refused = " or ".join(f"({rule.test})" for rule in rules)
+    return f"""mapped as (
+        select {", ".join(mapped)}
+        from source_rows
+    ),
+    cleaned as (
+        select * exclude ({", ".join(_raw_name(field) for field in fields)}), {", ".join(cleaned)}
+        from mapped
+    ),
+    typed as (
+        select *, {", ".join(typed)}
+        from cleaned
+    ),
+    dated as (
+        select *, {_business_date(contract, settings)} as event_date
+        from typed
+    ),
+    judged as (
+        select *, case when {_filtered(source)} then 'filtered' when {refused} then 'refused' else 'loaded' end as state
+        from dated
+    )"""
 
 
 def _fields(
@@ -208,10 +255,6 @@ def _fields(
     if source.filter:
         _bound_type(connection, f"cast(({source.filter}) as boolean)", relation, columns, f"{where}, key `filter`")
     return fields
-
-
-def _computed(fields: list[_Field]) -> list[_Field]:
-    return [field for field in fields if field.mapping.expr is not None]
 
 
 def _empty_relation(columns: Mapping[str, str]) -> str:
@@ -323,11 +366,11 @@ def _failed_name(field: _Field) -> str:
 
 
 def _raw_row(source: Source, columns: Mapping[str, str]) -> str:
-    """The whole source row, for quarantine: its line where that is kept, else all its fields."""
+    """The whole source row, for quarantine: its line where that is kept, else all its fields as JSON."""
     if source.format.type == "jsonl":
-        return f"{{'line': {RAW}, 'fields': null}}"
+        return RAW
     fields = ", ".join(f"{literal(name)}: {identifier(name)}" for name in columns)
-    return f"{{'line': cast(null as varchar), 'fields': {{{fields}}}}}"
+    return f"to_json({{{fields}}})"
 
 
 def _mapped(mapping: ColumnMapping) -> str:
@@ -463,17 +506,6 @@ def _filtered(source: Source) -> str:
     return "kept is not null and coalesce(kept.v, false) = false" if source.filter else "false"
 
 
-@dataclass(frozen=True)
-class _Rule:
-    """A reason to refuse a row: SQL test, code, canonical column, SQL of what was found, what was expected."""
-
-    test: str
-    code: str
-    column: str
-    found: str
-    expected: str
-
-
 def _rules(contract: Entity, fields: list[_Field], source: Source, bounds: DateBounds) -> list[_Rule]:
     rules = []
     if source.filter:
@@ -536,16 +568,15 @@ def _conversion_failure(field: _Field) -> tuple[str, str]:
             return "bad_type", "a JSON object"
 
 
-def _refusals(contract: Entity, fields: list[_Field], source: Source, bounds: DateBounds) -> list[str]:
-    return [rule.test for rule in _rules(contract, fields, source, bounds)]
-
-
-def _reasons(contract: Entity, fields: list[_Field], source: Source, bounds: DateBounds) -> list[str]:
-    return [
+def _reason(rule: _Rule) -> str:
+    return (
         f"case when {rule.test} then {{'code': {literal(rule.code)}, 'column': {literal(rule.column)}, "
         f"'found': {rule.found}, 'expected': {literal(rule.expected)}}} end"
-        for rule in _rules(contract, fields, source, bounds)
-    ]
+    )
+
+
+def _joined(part: str) -> str:
+    return f"list_aggregate(list_transform(reasons, lambda reason: reason.{identifier(part)}), 'string_agg', '; ')"
 
 
 def _fingerprint(contract: Entity) -> str:

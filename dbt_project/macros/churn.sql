@@ -1,0 +1,80 @@
+{# Sample standard deviation from integer sums: exact in any row order, unlike a running one. Null below two values. #}
+{% macro exact_stddev(column) -%}
+    sqrt(
+        greatest(
+            cast(count({{ column }}) * sum({{ column }} * {{ column }}) - sum({{ column }}) * sum({{ column }}) as double), 0
+        ) / nullif(cast(count({{ column }}) * (count({{ column }}) - 1) as double), 0)
+    )
+{%- endmacro %}
+
+
+{# 1 on Monday to Friday, else 0. #}
+{% macro is_weekday(date_expression) -%}
+    {{ return(adapter.dispatch("is_weekday", "userops")(date_expression)) }}
+{%- endmacro %}
+
+{% macro default__is_weekday(date_expression) -%}
+    case when dayofweek({{ date_expression }}) in (1, 7) then 0 else 1 end
+{%- endmacro %}
+
+{% macro duckdb__is_weekday(date_expression) -%}
+    case when isodow({{ date_expression }}) >= 6 then 0 else 1 end
+{%- endmacro %}
+
+
+{# Pre-hook of int_churn_features: what is about to be rebuilt goes, and so do old dates nobody asks for. Yesterday's
+   features stay, so that a training between the daily run's features and scoring takes nothing away from it. #}
+{% macro forget_churn_features() %}
+    {% if is_incremental() %}
+    delete from {{ this }}
+    where
+        as_of_date < {{ add_days(as_of(), -1) }}
+        or as_of_date in (
+            {%- for day in var("feature_dates") %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
+        )
+    {% endif %}
+{% endmacro %}
+
+
+{#
+    Dates of a table with one block of rows per scored date that have to be written (again): the date of this run, dates
+    whose model version is not the one in `scores`, dates that have left `scores`. None on a first or full run. Fetched
+    while compiling, so that only the files of these dates are read.
+#}
+{% macro churn_dates_to_write(scores) %}
+    {% if not execute or not is_incremental() %}{{ return(none) }}{% endif %}
+    {% set dates = [var("as_of_date")] %}
+    {% set stored = "select distinct as_of_date, model_version from " ~ this %}
+    {% set current = "select distinct as_of_date, model_version from " ~ scores ~ " where " ~ up_to_as_of("as_of_date") %}
+    {% for row in run_query(
+        "select distinct as_of_date from ((" ~ stored ~ " except " ~ current ~ ") union all ("
+        ~ current ~ " except " ~ stored ~ ")) as differing order by as_of_date"
+    ) %}
+        {% if row[0] | string not in dates %}{% do dates.append(row[0] | string) %}{% endif %}
+    {% endfor %}
+    {{ return(dates) }}
+{% endmacro %}
+
+
+{# Condition that keeps the dates to write. #}
+{% macro in_churn_dates_to_write(scores) -%}
+    {%- set dates = churn_dates_to_write(scores) -%}
+    {{ up_to_as_of("as_of_date") }}
+    {%- if dates is not none %} and as_of_date in (
+        {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
+    ){% endif %}
+{%- endmacro %}
+
+
+{# Pre-hook of such a table: the dates to write go, and so does everything after the as-of date. #}
+{% macro forget_churn_dates(scores) %}
+    {%- set dates = churn_dates_to_write(scores) -%}
+    {% if dates is not none %}
+    delete from {{ this }}
+    where
+        as_of_date > {{ as_of() }}
+        or as_of_date in (
+            {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
+        )
+    {% endif %}
+{% endmacro %}

@@ -1,0 +1,147 @@
+{#
+    Which business dates an incremental model has to rebuild.
+
+    A model says in its config what it follows:
+
+        meta:
+          business_date: event_date        its date column
+          follows: ["lake:events"]         an entity of the lake, or the name of another incremental model
+          stale_dates: restitched_dates    (optional) a macro giving a query for further dates
+
+    Touched are: the dates of batches newer than the model's watermark (lake) or rebuilt upstream since (models), the
+    dates between the last as-of date and this one, and the stale dates. The list is fetched while the model is being
+    compiled and written into its SQL as literal dates, because only literals let the engine skip the Parquet
+    folders of all other dates.
+
+    Everything is rebuilt (none instead of a list) on a first or full-refresh run, when more than
+    `max_touched_dates` are touched, when the lake was started anew, and when the model's own SQL, the event taxonomy
+    or a setting that shapes rows has changed since the last run.
+#}
+{% macro max_touched_dates() %}{{ return(400) }}{% endmacro %}
+
+
+{% macro touched_dates() %}
+    {% if not execute or not is_incremental() %}{{ return(none) }}{% endif %}
+    {% set inputs = incremental_inputs() %}
+    {% set known = {} %}
+    {% for row in run_query(
+        "select input_name, consumed, as_of_date, definition from pipeline_state.watermarks "
+        ~ "where model_name = '" ~ this.identifier ~ "'"
+    ) %}
+        {% do known.update({row[0]: {"consumed": row[1], "as_of": row[2], "definition": row[3]}}) %}
+    {% endfor %}
+
+    {% set definition = model_definition() %}
+    {% set queries = [] %}
+    {% for input in inputs %}
+        {% set seen = known.get(input.name) %}
+        {% if seen is none or seen.definition != definition %}{{ return(none) }}{% endif %}
+        {% set newest = run_query(
+            "select coalesce(max(" ~ input.sequence ~ "), 0) from " ~ input.relation ~ " where " ~ input.condition
+        )[0][0] %}
+        {% if newest < seen.consumed %}{{ return(none) }}{% endif %}
+        {% do queries.append(
+            "select " ~ input.business_date ~ " as business_date from " ~ input.relation
+            ~ " where " ~ input.condition ~ " and " ~ input.sequence ~ " > " ~ seen.consumed
+        ) %}
+        {% if seen.as_of | string != var("as_of_date") and input.dates_appear_with_as_of %}
+            {% do queries.append(dates_between(input, seen.as_of)) %}
+        {% endif %}
+    {% endfor %}
+    {% set stale_dates = config.get("meta", {}).get("stale_dates") %}
+    {% if stale_dates %}{% do queries.append(context[stale_dates]()) %}{% endif %}
+
+    {% set dates = [] %}
+    {% for row in run_query(
+        "select distinct business_date from (" ~ queries | join(" union all ") ~ ") as touched order by business_date"
+    ) %}
+        {% if row[0] is none %}{{ return(none) }}{% endif %}
+        {% do dates.append(row[0] | string) %}
+    {% endfor %}
+    {{ return(none if dates | length > max_touched_dates() else dates) }}
+{% endmacro %}
+
+
+{# Dates with data that lie between the last as-of date and this one, the earlier one excluded. #}
+{% macro dates_between(input, last_as_of) %}
+    {% set bounds = [last_as_of | string, var("as_of_date")] | sort %}
+    {{ return(
+        "select " ~ input.business_date ~ " as business_date from " ~ input.relation ~ " where " ~ input.condition
+        ~ " and " ~ input.business_date ~ " > cast('" ~ bounds[0] ~ "' as date) and "
+        ~ input.business_date ~ " <= cast('" ~ bounds[1] ~ "' as date)"
+    ) }}
+{% endmacro %}
+
+
+{# What this model follows: for each input where its change log is and how to read it. #}
+{% macro incremental_inputs() %}
+    {% set inputs = [] %}
+    {% for name in config.get("meta", {}).get("follows", []) %}
+        {% if name.startswith("lake:") %}
+            {% do inputs.append({
+                "name": name,
+                "relation": source("lake_control", "ingest_batch_dates"),
+                "condition": "entity = '" ~ name.split(":")[1] ~ "'",
+                "sequence": "batch_seq",
+                "business_date": "event_date",
+                "dates_appear_with_as_of": true,
+            }) %}
+        {% else %}
+            {% do inputs.append({
+                "name": name,
+                "relation": "pipeline_state.rebuilt_dates",
+                "condition": "model_name = '" ~ name ~ "'",
+                "sequence": "rebuild",
+                "business_date": "business_date",
+                "dates_appear_with_as_of": false,
+            }) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(inputs) }}
+{% endmacro %}
+
+
+{# Condition that keeps the rows this run has to build: the touched dates, or everything up to the as-of date. #}
+{% macro in_touched_dates(business_date) %}
+    {%- set dates = touched_dates() -%}
+    {%- if dates is none -%}
+        {{ up_to_as_of(business_date) }}
+    {%- else -%}
+        {%- set wanted = [] -%}
+        {%- for day in dates if day <= var("as_of_date") -%}
+            {%- do wanted.append("cast('" ~ day ~ "' as date)") -%}
+        {%- endfor -%}
+        {{ business_date ~ " in (" ~ wanted | join(", ") ~ ")" if wanted else "false" }}
+    {%- endif -%}
+{% endmacro %}
+
+
+{# A fingerprint of all that shapes a stored row besides the data: if it changes, stored rows are out of date. #}
+{% macro model_definition() %}
+    {% set parts = [
+        model.raw_code, var("timezone"), var("session_gap_minutes"), var("unlisted_is_activity"), var("currency"),
+    ] %}
+    {% for row in run_query("select * from " ~ source("lake_control", "event_taxonomy") ~ " order by event_name") %}
+        {% do parts.append(row.values() | join("|")) %}
+    {% endfor %}
+    {{ return(local_md5(parts | join("|"))) }}
+{% endmacro %}
+
+
+{# Incremental strategy `touched_dates`: the dates just logged by the pre-hook go, what was built for them comes. #}
+{% macro get_incremental_touched_dates_sql(arg_dict) %}
+    {%- set target = arg_dict["target_relation"] -%}
+    {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
+    {%- set dates = touched_dates() -%}
+    {%- if dates is none %}
+    delete from {{ target }};
+    {%- elif dates %}
+    delete from {{ target }}
+    where {{ config.get("meta", {}).get("business_date") }} in (
+        {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
+    );
+    {%- endif %}
+    insert into {{ target }} ({{ columns }})
+    select {{ columns }}
+    from {{ arg_dict["temp_relation"] }};
+{% endmacro %}

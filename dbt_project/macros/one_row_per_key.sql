@@ -1,0 +1,20 @@
+{#
+    Rows of a source up to the as-of date, one per key.
+
+    keys     columns that identify what the row is about
+    order_by which of several rows with the same key is the one that counts
+
+    The as-of filter comes before the choice: a version written later than the as-of date must not hide one that
+    was valid then. The order must be total over different rows, so that the choice never depends on arrival.
+#}
+{% macro one_row_per_key(relation, keys, order_by) -%}
+    select ranked.*
+    from (
+        select
+            candidates.*,
+            row_number() over (partition by {{ keys | join(", ") }} order by {{ order_by | join(", ") }}) as _rank
+        from {{ relation }} as candidates
+        where {{ up_to_as_of("candidates.event_date") }}
+    ) as ranked
+    where ranked._rank = 1
+{%- endmacro %}

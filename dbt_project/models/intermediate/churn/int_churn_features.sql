@@ -1,0 +1,388 @@
+{#-
+    One model for training and for scoring: `feature_dates` says which observation dates are (re)built.
+    Point in time: event days count from their own date on, a device belongs to whom it was seen with up to the
+    observation date, order amounts count from the date they became known on (int_churn_order_ledger). Nothing else
+    is read: no profile attribute, no "current" figure of a user.
+    Sums are over integers and decimals, so that the same input gives the same bytes.
+-#}
+{%- set requested_dates = var('feature_dates') -%}
+{%- set active_window = var('churn')['active_window_days'] -%}
+{%- set value_window = var('churn')['value_window_days'] -%}
+{%- set horizon = var('churn')['horizon_days'] -%}
+
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="append",
+        on_schema_change="sync_all_columns",
+        pre_hook="{{ forget_churn_features() }}",
+    )
+}}
+
+with
+
+observation_dates as (
+
+    {% for requested_date in requested_dates %}
+    select cast('{{ requested_date }}' as date) as as_of_date
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+
+),
+
+sightings_of_devices as (
+
+    select
+        dates.as_of_date,
+        sightings.anonymous_id,
+        sightings.user_id,
+        row_number() over (
+            partition by dates.as_of_date, sightings.anonymous_id
+            order by sightings.last_seen_at desc, sightings.user_id
+        ) as recency_rank
+    from {{ ref("int_identity_sightings") }} as sightings
+    inner join observation_dates as dates
+        on sightings.event_date <= dates.as_of_date
+
+),
+
+identities_as_known as (
+
+    select
+        as_of_date,
+        anonymous_id,
+        user_id
+    from sightings_of_devices
+    where recency_rank = 1
+
+),
+
+device_days as (
+
+    select
+        dates.as_of_date,
+        {{ days_between("days.activity_date", "dates.as_of_date") }} as days_ago,
+        coalesce(days.login_user_id, identities.user_id) as user_id,
+        days.*
+    from {{ ref("int_churn_device_days") }} as days
+    inner join observation_dates as dates
+        on days.activity_date <= dates.as_of_date
+    left join identities_as_known as identities
+        on
+            dates.as_of_date = identities.as_of_date
+            and days.anonymous_id = identities.anonymous_id
+
+),
+
+event_days as (
+
+    select
+        as_of_date,
+        user_id,
+        activity_date,
+        days_ago,
+        sum(activity_events) as activity_events,
+        sum(sessions) as sessions,
+        sum(page_views) as page_views,
+        sum(interactions) as interactions,
+        sum(contributions) as contributions,
+        sum(active_seconds) as active_seconds,
+        max(distinct_categories) as distinct_categories
+    from device_days
+    where user_id is not null
+    group by 1, 2, 3, 4
+
+),
+
+orders_as_known as (
+
+    select
+        dates.as_of_date,
+        ledger.user_id,
+        ledger.order_id,
+        ledger.order_date,
+        {{ days_between("ledger.order_date", "dates.as_of_date") }} as days_ago,
+        sum(ledger.purchases) as purchases,
+        sum(ledger.gross_amount) as gross_amount,
+        sum(ledger.discount_amount) as discount_amount,
+        sum(ledger.refund_amount) as refund_amount
+    from {{ ref('int_churn_order_ledger') }} as ledger
+    inner join observation_dates as dates
+        on
+            ledger.known_date <= dates.as_of_date
+            and ledger.order_date <= dates.as_of_date
+    group by 1, 2, 3, 4, 5
+
+),
+
+active_days as (
+
+    select
+        as_of_date,
+        user_id,
+        activity_date as active_date,
+        days_ago
+    from event_days
+    where activity_events > 0
+    union distinct
+    select
+        as_of_date,
+        user_id,
+        order_date,
+        days_ago
+    from orders_as_known
+    where purchases > 0
+
+),
+
+observed_users as (
+
+    select
+        as_of_date,
+        user_id
+    from active_days
+    group by 1, 2
+    having min(days_ago) < {{ active_window }}
+
+),
+
+gaps as (
+
+    select
+        active_days.as_of_date,
+        active_days.user_id,
+        active_days.active_date,
+        active_days.days_ago,
+        lag(active_days.days_ago) over (
+            partition by active_days.as_of_date, active_days.user_id order by active_days.active_date
+        ) - active_days.days_ago as gap_days,
+        row_number() over (
+            partition by active_days.as_of_date, active_days.user_id order by active_days.active_date desc
+        ) as recency_rank
+    from active_days
+    inner join observed_users
+        on
+            active_days.as_of_date = observed_users.as_of_date
+            and active_days.user_id = observed_users.user_id
+
+),
+
+activity as (
+
+    select
+        as_of_date,
+        user_id,
+        count(*) as active_days_total,
+        min(days_ago) as days_silent,
+        max(days_ago) as tenure_days,
+        {{ share('sum(gap_days)', 'count(gap_days)') }} as usual_gap_days,
+        cast(median(gap_days) as double) as median_gap_days,
+        {{ exact_stddev('gap_days') }} as std_gap_days,
+        max(gap_days) as longest_gap_days,
+        {{ share('sum(case when recency_rank <= 3 then gap_days end)', 'count(case when recency_rank <= 3 then gap_days end)') }}
+            as recent_gap_days,
+        {{ share('sum(' ~ is_weekday('active_date') ~ ')', 'count(*)') }} as weekday_share,
+        {% for days in [7, 14, 30, 60, 90, 180] -%}
+            sum(case when days_ago < {{ days }} then 1 else 0 end) as active_days_{{ days }},
+        {% endfor -%}
+        sum(case when days_ago >= 30 and days_ago < 60 then 1 else 0 end) as active_days_prev_30,
+        sum(case when days_ago >= 30 and days_ago < 90 then 1 else 0 end) as active_days_prev_60,
+        sum(case when days_ago >= 90 and days_ago < 180 then 1 else 0 end) as active_days_prev_90
+    from gaps
+    group by 1, 2
+
+),
+
+behaviour as (
+
+    select
+        as_of_date,
+        user_id,
+        count(*) as event_days_total,
+        {% for measure in ['sessions', 'page_views', 'interactions', 'contributions', 'active_seconds'] -%}
+            sum(case when days_ago < 30 then {{ measure }} else 0 end) as {{ measure }}_30,
+            sum(case when days_ago >= 30 and days_ago < 60 then {{ measure }} else 0 end) as {{ measure }}_prev_30,
+            sum(case when days_ago < 90 then {{ measure }} else 0 end) as {{ measure }}_90,
+            sum({{ measure }}) as {{ measure }}_total,
+        {% endfor -%}
+        {{ share('sum(case when days_ago < 30 then distinct_categories end)', 'count(case when days_ago < 30 then 1 end)') }}
+            as categories_per_day_30,
+        {{ share(
+            'sum(case when days_ago >= 30 and days_ago < 60 then distinct_categories end)',
+            'count(case when days_ago >= 30 and days_ago < 60 then 1 end)'
+        ) }} as categories_per_day_prev_30,
+        {{ share('sum(distinct_categories)', 'count(*)') }} as categories_per_day_total
+    from event_days
+    group by 1, 2
+
+),
+
+spending as (
+
+    select
+        as_of_date,
+        user_id,
+        {% for days in [30, 90, 180] -%}
+            sum(case when days_ago < {{ days }} then purchases else 0 end) as orders_{{ days }},
+            sum(case when days_ago < {{ days }} then gross_amount else 0 end) as gross_revenue_{{ days }},
+            sum(case when days_ago < {{ days }} then gross_amount - discount_amount - refund_amount else 0 end)
+                as net_revenue_{{ days }},
+        {% endfor -%}
+        sum(case when days_ago >= 30 and days_ago < 60 then purchases else 0 end) as orders_prev_30,
+        sum(case when days_ago >= 90 and days_ago < 180 then purchases else 0 end) as orders_prev_90,
+        sum(case when days_ago >= 90 and days_ago < 180 then gross_amount - discount_amount - refund_amount else 0 end)
+            as net_revenue_prev_90,
+        sum(purchases) as orders_total,
+        sum(gross_amount) as gross_revenue_total,
+        sum(gross_amount - discount_amount - refund_amount) as net_revenue_total,
+        sum(
+            case when days_ago < {{ value_window }} then gross_amount - discount_amount - refund_amount else 0 end
+        ) as net_revenue_value_window,
+        sum(case when days_ago < 180 then discount_amount else 0 end) as discount_amount_180,
+        sum(case when days_ago < 180 then refund_amount else 0 end) as refund_amount_180,
+        sum(discount_amount) as discount_amount_total,
+        sum(refund_amount) as refund_amount_total
+    from orders_as_known
+    group by 1, 2
+
+),
+
+order_days as (
+
+    select distinct
+        as_of_date,
+        user_id,
+        days_ago
+    from orders_as_known
+    where purchases > 0
+
+),
+
+order_rhythm as (
+
+    select
+        as_of_date,
+        user_id,
+        min(days_ago) as days_since_last_order,
+        count(*) as order_days_total,
+        {{ share('(max(days_ago) - min(days_ago))', '(count(*) - 1)') }} as usual_order_gap_days
+    from order_days
+    group by 1, 2
+
+),
+
+revenue_at_date as (
+
+    select
+        as_of_date,
+        max(case when gross_revenue_total > 0 then 1 else 0 end) as has_revenue
+    from spending
+    group by 1
+
+),
+
+joined as (
+
+    select
+        activity.*,
+        {% for measure in ['sessions', 'page_views', 'interactions', 'contributions', 'active_seconds'] -%}
+            {% for suffix in ['30', 'prev_30', '90', 'total'] -%}
+                coalesce(behaviour.{{ measure }}_{{ suffix }}, 0) as {{ measure }}_{{ suffix }},
+            {% endfor -%}
+        {% endfor -%}
+        coalesce(behaviour.event_days_total, 0) as event_days_total,
+        behaviour.categories_per_day_30,
+        behaviour.categories_per_day_prev_30,
+        behaviour.categories_per_day_total,
+        {% for days in ['30', '90', '180', 'prev_30', 'prev_90', 'total'] -%}
+            coalesce(spending.orders_{{ days }}, 0) as orders_{{ days }},
+        {% endfor -%}
+        {% for days in ['30', '90', '180', 'total'] -%}
+            coalesce(spending.gross_revenue_{{ days }}, 0) as gross_revenue_{{ days }},
+        {% endfor -%}
+        {% for days in ['30', '90', '180', 'prev_90', 'value_window', 'total'] -%}
+            coalesce(spending.net_revenue_{{ days }}, 0) as net_revenue_{{ days }},
+        {% endfor -%}
+        spending.discount_amount_180,
+        spending.discount_amount_total,
+        spending.refund_amount_180,
+        spending.refund_amount_total,
+        order_rhythm.days_since_last_order,
+        order_rhythm.usual_order_gap_days,
+        coalesce(order_rhythm.order_days_total, 0) as order_days_total,
+        coalesce(revenue_at_date.has_revenue, 0) as has_revenue
+    from activity
+    left join behaviour
+        on
+            activity.as_of_date = behaviour.as_of_date
+            and activity.user_id = behaviour.user_id
+    left join spending
+        on
+            activity.as_of_date = spending.as_of_date
+            and activity.user_id = spending.user_id
+    left join order_rhythm
+        on
+            activity.as_of_date = order_rhythm.as_of_date
+            and activity.user_id = order_rhythm.user_id
+    left join revenue_at_date
+        on activity.as_of_date = revenue_at_date.as_of_date
+
+)
+
+select
+    user_id,
+    as_of_date,
+    cast(days_silent as double) as days_silent,
+    cast(active_days_total as double) as active_days_total,
+    cast(tenure_days as double) as tenure_days,
+    usual_gap_days,
+    median_gap_days,
+    std_gap_days,
+    cast(longest_gap_days as double) as longest_gap_days,
+    recent_gap_days,
+    {{ share('days_silent', 'usual_gap_days') }} as silence_ratio,
+    {{ share('days_silent', 'longest_gap_days') }} as silence_to_longest_gap,
+    (days_silent - usual_gap_days) / (std_gap_days + 1) as silence_score,
+    {{ share('active_days_total', '(tenure_days + 1)') }} as activity_rate,
+    weekday_share,
+    {% for days in ['7', '14', '30', '60', '90', '180', 'prev_30', 'prev_60', 'prev_90'] -%}
+        cast(active_days_{{ days }} as double) as active_days_{{ days }},
+    {% endfor -%}
+    {{ share('(active_days_30 + 1)', '(active_days_prev_30 + 1)') }} as activity_trend_30,
+    {{ share('(active_days_30 + 1)', '(active_days_prev_60 / 2.0 + 1)') }} as activity_trend_60,
+    {{ share('(active_days_90 + 1)', '(active_days_prev_90 + 1)') }} as activity_trend_90,
+    cast(event_days_total as double) as event_days_total,
+    {% for measure in ['sessions', 'page_views', 'interactions', 'contributions', 'active_seconds'] -%}
+        {% for suffix in ['30', 'prev_30', '90', 'total'] -%}
+            cast({{ measure }}_{{ suffix }} as double) as {{ measure }}_{{ suffix }},
+        {% endfor -%}
+    {% endfor -%}
+    {{ share('page_views_90', 'sessions_90') }} as page_views_per_session_90,
+    {{ share('active_seconds_90', 'sessions_90') }} as seconds_per_session_90,
+    categories_per_day_30,
+    categories_per_day_prev_30,
+    categories_per_day_total,
+    {% for days in ['30', '90', '180', 'prev_30', 'prev_90', 'total'] -%}
+        cast(orders_{{ days }} as double) as orders_{{ days }},
+    {% endfor -%}
+    {% for days in ['30', '90', '180', 'prev_90', 'total'] -%}
+        cast(net_revenue_{{ days }} as double) as net_revenue_{{ days }},
+    {% endfor -%}
+    {{ share('(orders_90 + 1)', '(orders_prev_90 + 1)') }} as order_trend_90,
+    {{ share('gross_revenue_90', 'orders_90') }} as order_value_90,
+    {{ share('gross_revenue_total', 'orders_total') }} as order_value_total,
+    {{ share('discount_amount_180', 'gross_revenue_180') }} as discount_share_180,
+    {{ share('discount_amount_total', 'gross_revenue_total') }} as discount_share_total,
+    {{ share('refund_amount_180', 'gross_revenue_180') }} as refund_share_180,
+    {{ share('refund_amount_total', 'gross_revenue_total') }} as refund_share_total,
+    cast(order_days_total as double) as order_days_total,
+    cast(days_since_last_order as double) as days_since_last_order,
+    usual_order_gap_days,
+    {{ share('days_since_last_order', 'usual_order_gap_days') }} as order_silence_ratio,
+    case
+        when has_revenue = 0 then cast(active_days_90 as double)
+        when net_revenue_value_window > 0
+            then cast(net_revenue_value_window as double) * {{ horizon }} / {{ value_window }}
+        else cast(0 as double)
+    end as user_value
+from joined

@@ -1,0 +1,155 @@
+{#-
+    What was known of an order, and from when: summing the entries known up to a date gives the orders as they looked
+    on that date. fct_orders cannot tell: it shows a refund of March in the order of January.
+    Reads the lake itself because staging keeps only the version that counts today.
+-#}
+with
+
+versions as (
+
+    select
+        order_id,
+        user_id,
+        event_date as order_date,
+        coalesce({{ local_date("updated_at") }}, event_date) as updated_on,
+        updated_at,
+        _row_hash,
+        lower(coalesce(status, 'paid')) in ('cancelled', 'canceled') as is_cancelled,
+        {{ money("coalesce(gross_amount, 0)") }} as gross_amount,
+        {{ money("coalesce(discount_amount, 0)") }} as discount_amount,
+        {{ money("coalesce(refund_amount, 0)") }} as refund_amount
+    from {{ source("lake", "orders") }}
+    where {{ up_to_as_of("event_date") }}
+
+),
+
+dated_versions as (
+
+    select
+        versions.*,
+        case when updated_on > order_date then updated_on else order_date end as known_date,
+        row_number() over (
+            partition by order_id
+            order by updated_at nulls first, _row_hash
+        ) as version_number
+    from versions
+
+),
+
+succeeded_versions as (
+
+    select
+        dated_versions.*,
+        lead(known_date) over (
+            partition by order_id
+            order by version_number
+        ) as next_known_date
+    from dated_versions
+
+),
+
+version_entries as (
+
+    select
+        order_id,
+        user_id,
+        order_date,
+        known_date,
+        1 as direction,
+        is_cancelled,
+        gross_amount,
+        discount_amount,
+        refund_amount
+    from succeeded_versions
+    union all
+    select
+        order_id,
+        user_id,
+        order_date,
+        case when next_known_date > known_date then next_known_date else known_date end as known_date,
+        -1 as direction,
+        is_cancelled,
+        gross_amount,
+        discount_amount,
+        refund_amount
+    from succeeded_versions
+    where next_known_date is not null
+
+),
+
+orderless_line_days as (
+
+    select
+        lines.order_id,
+        lines.user_id,
+        lines.event_date as known_date,
+        min(lines.event_date) over (partition by lines.order_id, lines.user_id) as order_date,
+        sum(case when lines.line_amount > 0 then lines.line_amount else 0 end) as gross_amount,
+        sum(case when lines.line_amount < 0 then -lines.line_amount else 0 end) as refund_amount
+    from {{ ref("int_order_lines") }} as lines
+    left join versions
+        on lines.order_id = versions.order_id
+    where
+        versions.order_id is null
+        and lines.order_time is not null
+    group by lines.order_id, lines.user_id, lines.event_date
+
+),
+
+first_bought_line_days as (
+
+    select
+        order_id,
+        user_id,
+        min(known_date) as known_date
+    from orderless_line_days
+    where gross_amount > 0
+    group by order_id, user_id
+
+),
+
+line_entries as (
+
+    select
+        days.order_id,
+        days.user_id,
+        days.order_date,
+        days.known_date,
+        case when firsts.order_id is not null then 1 else 0 end as purchases,
+        {{ money("days.gross_amount") }} as gross_amount,
+        {{ money("0") }} as discount_amount,
+        {{ money("days.refund_amount") }} as refund_amount
+    from orderless_line_days as days
+    left join first_bought_line_days as firsts
+        on
+            days.order_id = firsts.order_id
+            and days.user_id = firsts.user_id
+            and days.known_date = firsts.known_date
+
+)
+
+select
+    order_id,
+    user_id,
+    order_date,
+    known_date,
+    case when gross_amount > 0 then direction else 0 end as purchases,
+    {{ money("direction * gross_amount") }} as gross_amount,
+    {{ money("direction * discount_amount") }} as discount_amount,
+    {{ money("direction * refund_amount") }} as refund_amount
+from version_entries
+where
+    user_id is not null
+    and not is_cancelled
+union all
+select
+    order_id,
+    user_id,
+    order_date,
+    known_date,
+    purchases,
+    gross_amount,
+    discount_amount,
+    refund_amount
+from line_entries
+where user_id is not null

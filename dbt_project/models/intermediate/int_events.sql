@@ -1,0 +1,59 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="touched_dates",
+        on_schema_change="fail",
+        meta={"business_date": "event_date", "follows": ["lake:events"], "stale_dates": "restitched_dates"},
+        pre_hook="{{ log_rebuilt_dates() }}",
+        post_hook="{{ save_watermarks() }}",
+    )
+}}
+
+with
+
+events as (
+
+    select *
+    from {{ ref("stg_events") }}
+    where {{ in_touched_dates("event_date") }}
+
+),
+
+resolved as (
+
+    select
+        events.*,
+        events.user_id is not null as is_logged_in,
+        events.user_id is not null or identities.user_id is not null as is_identified,
+        {{ resolved_user_id("events.user_id", "identities.user_id", "events.anonymous_id") }} as resolved_user_id
+    from events
+    left join {{ ref("int_identity_map") }} as identities
+        on events.anonymous_id = identities.anonymous_id
+
+)
+
+select
+    resolved.event_date,
+    resolved.event_id,
+    resolved.resolved_user_id as user_id,
+    resolved.is_identified,
+    resolved.is_logged_in,
+    resolved.anonymous_id,
+    resolved.event_time,
+    resolved.event_name,
+    coalesce(taxonomy.category, 'other') as event_category,
+    coalesce(taxonomy.is_activity, {{ var("unlisted_is_activity") | lower }}) as is_activity,
+    coalesce(taxonomy.is_page_view, false) as is_page_view,
+    coalesce(taxonomy.is_interaction, false) as is_interaction,
+    coalesce(taxonomy.is_contribution, false) as is_contribution,
+    resolved.session_id as source_session_id,
+    resolved.channel,
+    resolved.device,
+    resolved.page,
+    resolved.object_id,
+    resolved.object_category,
+    resolved.event_value,
+    resolved.currency
+from resolved
+left join {{ ref("stg_event_taxonomy") }} as taxonomy
+    on resolved.event_name = taxonomy.event_name

@@ -1,0 +1,22 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="touched_dates",
+        on_schema_change="fail",
+        meta={"business_date": "event_date", "follows": ["lake:events"]},
+        pre_hook="{{ log_rebuilt_dates() }}",
+        post_hook="{{ save_watermarks() }}",
+    )
+}}
+
+select
+    event_date,
+    anonymous_id,
+    user_id,
+    max(event_time) as last_seen_at
+from {{ ref("stg_events") }}
+where
+    {{ in_touched_dates("event_date") }}
+    and anonymous_id is not null
+    and user_id is not null
+group by event_date, anonymous_id, user_id

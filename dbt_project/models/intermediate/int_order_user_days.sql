@@ -1,0 +1,19 @@
+-- cancelled orders count for nothing; refund invoices count as money, and only purchases make an active day
+select
+    user_id,
+    order_date as activity_date,
+    cast(sum(case when is_purchase then 1 else 0 end) as bigint) as orders,
+    cast(sum(items) as bigint) as items,
+    {{ money("sum(gross_amount)") }} as gross_revenue,
+    {{ money("sum(discount_amount)") }} as discount_amount,
+    {{ money("sum(refund_amount)") }} as refund_amount,
+    {{ money("sum(net_amount)") }} as net_revenue,
+    {{ first_value_by("channel", "order_id") }} as order_channel,
+    min(ordered_at) as first_order_at,
+    max(ordered_at) as last_order_at
+from {{ ref("fct_orders") }}
+where
+    user_id is not null
+    and not is_cancelled
+group by user_id, order_date
+having sum(case when is_purchase then 1 else 0 end) > 0

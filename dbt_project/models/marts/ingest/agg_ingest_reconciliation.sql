@@ -1,0 +1,20 @@
+select
+    entity,
+    batch_id,
+    batch_seq,
+    source,
+    file_path,
+    file_sha256,
+    file_bytes,
+    rows_read,
+    rows_loaded,
+    rows_deduplicated,
+    rows_quarantined,
+    rows_filtered,
+    rows_read = rows_loaded + rows_deduplicated + rows_quarantined + rows_filtered as is_balanced,
+    {{ share("rows_quarantined", "rows_read") }} as quarantine_share,
+    committed_at,
+    first_event_date,
+    last_event_date,
+    event_dates
+from {{ ref("stg_ingest_batches") }}

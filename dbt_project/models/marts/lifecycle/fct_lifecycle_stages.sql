@@ -1,0 +1,159 @@
+{%- set settings = var("lifecycle") -%}
+{%- set thresholds = ["identified_from", "new_until", "returned_until", "at_risk_from", "churned_from"] -%}
+
+with
+
+users as (
+
+    select
+        user_id,
+        first_seen_date,
+        identified_from,
+        first_active_date
+    from {{ ref("dim_users") }}
+    where first_seen_date is not null
+
+),
+
+-- moments from which silence is counted: every active day, and before the first one the first traces of the user
+moments as (
+
+    select
+        rhythm.user_id,
+        rhythm.activity_date as moment_date,
+        rhythm.active_days_so_far,
+        rhythm.at_risk_after_days,
+        users.identified_from,
+        greatest(rhythm.first_active_date, users.identified_from) as new_from,
+        rhythm.comeback_date
+    from {{ ref("int_user_rhythm") }} as rhythm
+    inner join users
+        on rhythm.user_id = users.user_id
+
+    union all
+
+    select
+        user_id,
+        first_seen_date as moment_date,
+        0 as active_days_so_far,
+        {{ at_risk_after_days(settings.default_gap_days, 1) }} as at_risk_after_days,
+        identified_from,
+        identified_from as new_from,
+        cast(null as date) as comeback_date
+    from users
+    where
+        first_active_date is null
+        or first_seen_date < first_active_date
+
+    union all
+
+    select
+        user_id,
+        identified_from as moment_date,
+        0 as active_days_so_far,
+        {{ at_risk_after_days(settings.default_gap_days, 1) }} as at_risk_after_days,
+        identified_from,
+        identified_from as new_from,
+        cast(null as date) as comeback_date
+    from users
+    where
+        identified_from > first_seen_date
+        and (first_active_date is null or identified_from < first_active_date)
+
+),
+
+moments_with_thresholds as (
+
+    select
+        user_id,
+        moment_date,
+        active_days_so_far,
+        identified_from,
+        {{ add_days("new_from", settings.new_days) }} as new_until,
+        case
+            when comeback_date > {{ add_days("new_from", settings.new_days) }}
+                then {{ add_days("comeback_date", settings.returned_days) }}
+        end as returned_until,
+        {{ add_days("moment_date", "at_risk_after_days + 1") }} as at_risk_from,
+        {{ add_days("moment_date", settings.churned_after_days) }} as churned_from,
+        lead(moment_date) over (partition by user_id order by moment_date) as next_moment_date
+    from moments
+
+),
+
+-- a stage can change only at a moment, or where a threshold is crossed before the next one
+boundaries as (
+
+    select
+        moments_with_thresholds.*,
+        moment_date as boundary_date
+    from moments_with_thresholds
+    {% for threshold in thresholds %}
+
+    union
+
+    select
+        moments_with_thresholds.*,
+        {{ threshold }} as boundary_date
+    from moments_with_thresholds
+    where
+        {{ threshold }} > moment_date
+        and {{ threshold }} < coalesce(next_moment_date, {{ add_days(as_of(), 1) }})
+    {% endfor %}
+
+),
+
+-- the first rule that matches wins
+stages as (
+
+    select
+        user_id,
+        boundary_date,
+        case
+            when identified_from is null or boundary_date < identified_from then 'visitor'
+            when boundary_date < new_until then 'new'
+            when boundary_date >= churned_from then 'churned'
+            when boundary_date >= at_risk_from then 'at_risk'
+            when boundary_date < returned_until then 'returned'
+            when active_days_so_far < {{ settings.mature_active_days }} then 'growing'
+            else 'mature'
+        end as stage
+    from boundaries
+
+),
+
+stages_with_previous as (
+
+    select
+        user_id,
+        boundary_date,
+        stage,
+        lag(stage) over (partition by user_id order by boundary_date) as previous_stage
+    from stages
+
+),
+
+changes as (
+
+    select
+        user_id,
+        stage,
+        previous_stage,
+        boundary_date as valid_from,
+        lead(boundary_date) over (partition by user_id order by boundary_date) as valid_to
+    from stages_with_previous
+    where
+        previous_stage is null
+        or previous_stage <> stage
+
+)
+
+select
+    user_id,
+    stage,
+    {{ stage_zh("stage") }} as stage_zh,
+    previous_stage,
+    valid_from,
+    valid_to,
+    valid_to is null as is_current
+from changes

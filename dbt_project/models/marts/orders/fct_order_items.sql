@@ -1,0 +1,15 @@
+select
+    lines.order_id,
+    lines.line_id,
+    lines.product_id,
+    lines.product_name,
+    lines.category,
+    lines.quantity,
+    lines.unit_price,
+    lines.line_amount,
+    lines.currency,
+    orders.order_date,
+    orders.user_id
+from {{ ref("int_order_lines") }} as lines
+inner join {{ ref("fct_orders") }} as orders
+    on lines.order_id = orders.order_id

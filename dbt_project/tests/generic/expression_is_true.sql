@@ -1,0 +1,6 @@
+{# A condition over one row that holds for every row; a condition that is null fails. #}
+{% test expression_is_true(model, expression) %}
+    select *
+    from {{ model }}
+    where not coalesce({{ expression }}, false)
+{% endtest %}

@@ -1,0 +1,14 @@
+{# The grain: no two rows share these columns, and none of them is null. #}
+{% test unique_combination(model, columns) %}
+    {% set keys = columns | join(", ") %}
+    select
+        {{ keys }},
+        count(*) as rows_found
+    from {{ model }}
+    group by {{ keys }}
+    having
+        count(*) > 1
+        {% for column in columns %}
+        or {{ column }} is null
+        {% endfor %}
+{% endtest %}

@@ -1,0 +1,1 @@
+"""What is expected: one module per domain; each returns suites, written in the vocabulary of `expectations.checks`."""

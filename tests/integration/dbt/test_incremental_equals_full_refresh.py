@@ -1,0 +1,238 @@
+"""Whatever way the data came and the runs went, the warehouse is what one build from scratch gives (invariant 2)."""
+
+from __future__ import annotations
+
+import random
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+# the default instance lives in Asia/Shanghai
+DAYS = 30
+FIRST_DAY = date(2024, 1, 1)
+USERS = ["u1", "u2", "u3", "u4"]
+DEVICES = ["phone", "tablet", "laptop"]
+EVENTS = ["product_viewed", "cart_added", "order_paid", "review_posted", "logged_in", "unlisted"]
+# tells of files, not of business: depends on how the data was split
+ABOUT_FILES = "agg_ingest_reconciliation"
+# enough of the project for tests that look at user days and what comes before them
+USER_DAYS = ("--select", "+fct_user_days")
+
+
+def test_first_steps_of_a_warehouse_that_has_no_data_at_all(lake: Any, warehouse: Any) -> None:
+    lake.set_funnel("purchase", 3600, [["product_viewed"], ["cart_added"]])
+    warehouse.run(FIRST_DAY)
+    warehouse.run(FIRST_DAY + timedelta(days=1))
+    filled = {name for name, rows in warehouse.tables().items() if rows}
+    assert filled == set()
+
+
+@settings(
+    max_examples=3,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate],  # an example takes seconds: a failing one is told, not shrunk
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(seed=st.integers(0, 10**6), runs=st.lists(st.integers(5, DAYS), min_size=2, max_size=3))
+def test_incremental_runs_give_what_one_full_refresh_gives(lake: Any, warehouse: Any, seed: int, runs: list[int]) -> None:
+    world = _world(random.Random(seed))
+    pieces = _split(random.Random(seed + 1), world, len(runs))
+
+    lake.reset()
+    warehouse.reset()
+    _set_funnels(lake)
+    for day, piece in zip(runs, pieces, strict=True):
+        for entity, rows in piece.items():
+            lake.add_batch(entity, rows)
+        warehouse.run(FIRST_DAY + timedelta(days=day))
+    step_by_step = warehouse.tables()
+
+    lake.reset()
+    warehouse.reset()
+    _set_funnels(lake)
+    for entity, rows in world.items():
+        lake.add_batch(entity, rows)
+    warehouse.run(FIRST_DAY + timedelta(days=runs[-1]))
+    at_once = warehouse.tables()
+
+    assert step_by_step["fct_user_days"], "the example must not be empty"
+    different = [name for name in at_once if name != ABOUT_FILES and at_once[name] != step_by_step[name]]
+    assert different == []
+
+
+def test_a_device_that_logs_in_later_moves_its_past_and_a_second_run_changes_nothing(lake: Any, warehouse: Any) -> None:
+    lake.add_batch("events", [_event("e1", 1, anonymous_id="phone"), _event("e2", 2, anonymous_id="tablet")])
+    warehouse.run(FIRST_DAY + timedelta(days=5))
+    assert warehouse.query("select distinct user_id from fct_sessions order by 1") == [("anon:phone",), ("anon:tablet",)]
+
+    lake.add_batch("events", [_event("e3", 9, user_id="u1", anonymous_id="phone")])
+    warehouse.run(FIRST_DAY + timedelta(days=9))
+    days = "select user_id, activity_date from fct_user_days order by 1, 2"
+    assert warehouse.query(days) == [("anon:tablet", _day(2)), ("u1", _day(1)), ("u1", _day(9))]
+    assert warehouse.query("select user_id from dim_users order by 1") == [("anon:tablet",), ("u1",)]
+    rebuilt = _rebuilt_dates(warehouse, "int_events")
+    assert _day(1) in rebuilt, "the date of the anonymous visit is rebuilt"
+    assert _day(2) not in rebuilt, "the other device's date is left alone"
+
+    before = warehouse.tables()
+    log = warehouse.query("from pipeline_state.rebuilt_dates")
+    warehouse.run(FIRST_DAY + timedelta(days=9))
+    assert warehouse.tables() == before
+    assert warehouse.query("from pipeline_state.rebuilt_dates") == log, "nothing new, nothing rebuilt"
+
+    # back before the login nobody can know whose phone it is
+    warehouse.run(FIRST_DAY + timedelta(days=5))
+    assert warehouse.query(days) == [("anon:phone", _day(1)), ("anon:tablet", _day(2))]
+
+
+def test_a_days_run_reads_the_touched_dates_only(lake: Any, warehouse: Any) -> None:
+    lake.add_batch("events", [_event(f"e{day}", day, user_id="u1") for day in range(20)])
+    warehouse.run(_day(19), *USER_DAYS)
+    lake.add_batch("events", [_event("late", 3, user_id="u2"), _event("today", 20, user_id="u2")])
+    warehouse.run(_day(20), *USER_DAYS)
+    for model in ("int_events", "fct_sessions", "fct_user_days"):
+        assert _rebuilt_dates(warehouse, model) == {_day(3), _day(20)}, model
+
+
+def test_an_orders_new_version_rebuilds_the_day_it_left_and_the_day_it_came_to(lake: Any, warehouse: Any) -> None:
+    lake.add_batch("orders", [_order("o1", 3, 100, updated=3), _order("o2", 4, 50, updated=4)])
+    warehouse.run(_day(10), *USER_DAYS)
+    lake.add_batch("orders", [_order("o1", 6, 80, updated=8)])
+    warehouse.run(_day(10), *USER_DAYS)
+    days = warehouse.query("select activity_date, orders, net_revenue from fct_user_days order by 1")
+    assert days == [(_day(4), 1, 50), (_day(6), 1, 80)]
+    assert _rebuilt_dates(warehouse, "fct_user_days") == {_day(3), _day(6)}
+
+
+def test_a_changed_taxonomy_rebuilds_everything(lake: Any, warehouse: Any) -> None:
+    lake.add_batch("events", [_event("e1", 1, user_id="u1", event_name="logged_in")])
+    warehouse.run(_day(5), *USER_DAYS)
+    assert warehouse.query("from fct_user_days") == []
+    name, category, _, *rest = lake.control["event_taxonomy"][-1]
+    lake.control["event_taxonomy"][-1] = (name, category, True, *rest)
+    lake.set_funnel("any", 60, [["logged_in"]])
+    warehouse.run(_day(5), *USER_DAYS)
+    assert warehouse.query("select user_id, activity_date from fct_user_days") == [("u1", _day(1))]
+
+
+def test_a_model_that_failed_after_its_input_was_rebuilt_catches_up(lake: Any, warehouse: Any) -> None:
+    lake.add_batch("events", [_event("e1", 1, anonymous_id="phone")])
+    warehouse.run(_day(5), *USER_DAYS)
+    lake.add_batch("events", [_event("e2", 4, user_id="u1", anonymous_id="phone")])
+    warehouse.run(_day(5), "--select", "+int_events")  # the run dies here
+    warehouse.run(_day(5), *USER_DAYS)
+    sessions = warehouse.query("select user_id, session_date from fct_sessions order by 2")
+    assert sessions == [("u1", _day(1)), ("u1", _day(4))]
+
+
+def _world(rng: random.Random) -> dict[str, list[dict[str, Any]]]:
+    """Everything that ever happened: duplicates, equal times, shared devices, order versions, orders without header."""
+    events: list[dict[str, Any]] = []
+    for number in range(70):
+        logged_in = rng.random() < 0.5
+        event = _event(
+            f"e{number}",
+            rng.randrange(DAYS),
+            seconds=rng.choice([0, 0, 600, 1800, 3600, 57_600, 57_601]),
+            user_id=rng.choice(USERS) if logged_in else None,
+            anonymous_id=rng.choice(DEVICES) if rng.random() < 0.8 or not logged_in else None,
+            event_name=rng.choice(EVENTS),
+            session_id=rng.choice([None, None, "s1", "s2"]),
+            channel=rng.choice([None, "app", "web"]),
+            device=rng.choice([None, "ios", "pc"]),
+            page=rng.choice([None, "/a", "/b"]),
+        )
+        events.append(event)
+        if rng.random() < 0.2:  # the same event told differently: one of the two must win, always the same
+            events.append({**event, "page": f"/{number}", "event_name": rng.choice(EVENTS)})
+    orders = [
+        _order(
+            f"o{rng.randrange(12)}",
+            rng.randrange(DAYS),
+            rng.choice([0, 10, 10, 25]),
+            updated=rng.choice([None, rng.randrange(DAYS)]),
+            user_id=rng.choice([*USERS, None]),
+            status=rng.choice(["paid", "cancelled", None]),
+            refund_amount=rng.choice([None, 5]),
+            channel=rng.choice([None, "app", "web"]),
+        )
+        for _ in range(20)
+    ]
+    lines = [
+        {
+            "line_id": f"l{number}",
+            "order_id": f"o{rng.randrange(16)}",
+            "product_id": rng.choice(["p1", "p2"]),
+            "category": rng.choice([None, "c1", "c2"]),
+            "quantity": rng.choice([1, 2, -1]),
+            "unit_price": rng.choice([3, 4]),
+            "user_id": rng.choice(USERS),
+            "order_time": rng.choice([None, _moment(rng.randrange(DAYS))]),
+        }
+        for number in range(30)
+    ]
+    users = [
+        {
+            "user_id": rng.choice(["u1", "u2", "u9"]),
+            "registered_at": _moment(rng.randrange(10)),
+            "gender": rng.choice([None, "female", "male"]),
+            "birth_date": date(1990, 2, 3),
+            "updated_at": rng.choice([None, _moment(rng.randrange(DAYS))]),
+        }
+        for _ in range(6)
+    ]
+    return {"events": events, "orders": orders, "order_items": lines, "users": users}
+
+
+def _split(rng: random.Random, world: dict[str, list[dict[str, Any]]], parts: int) -> list[dict[str, list[dict[str, Any]]]]:
+    """Deal every row to one of the deliveries, in any order, some of them twice: rows come late, early and again."""
+    pieces: list[dict[str, list[dict[str, Any]]]] = [{} for _ in range(parts)]
+    for entity, rows in world.items():
+        shuffled = rng.sample(rows, len(rows))
+        for row in shuffled:
+            for part in {rng.randrange(parts), rng.randrange(parts)}:
+                pieces[part].setdefault(entity, []).append(row)
+    return pieces
+
+
+def _set_funnels(lake: Any) -> None:
+    lake.set_funnel("purchase", 2 * 86_400, [["product_viewed"], ["cart_added"], ["order_paid"]])
+    lake.set_funnel("again", 5 * 86_400, [["product_viewed"], ["product_viewed", "unlisted"], ["product_viewed"]])
+
+
+def _rebuilt_dates(warehouse: Any, model: str) -> set[date]:
+    """Dates the model's latest run rebuilt."""
+    rows = warehouse.query(
+        f"""
+        select business_date from pipeline_state.rebuilt_dates
+        where model_name = '{model}'
+        qualify rebuild = max(rebuild) over ()
+        """
+    )
+    return {row[0] for row in rows}
+
+
+def _day(number: int) -> date:
+    return FIRST_DAY + timedelta(days=number)
+
+
+def _moment(day: int, seconds: int = 0) -> datetime:
+    """UTC time of a local (Asia/Shanghai) day: 00:00 local plus some seconds."""
+    return datetime(2023, 12, 31, 16) + timedelta(days=day, seconds=seconds)
+
+
+def _event(event_id: str, day: int, seconds: int = 0, **columns: Any) -> dict[str, Any]:
+    return {"event_id": event_id, "event_time": _moment(day, seconds), "event_name": "product_viewed", **columns}
+
+
+def _order(order_id: str, day: int, gross: int, updated: int | None, **columns: Any) -> dict[str, Any]:
+    moment = None if updated is None else _moment(updated, 60)
+    return {
+        "order_id": order_id, "user_id": "u1", "order_time": _moment(day), "gross_amount": gross, "updated_at": moment,
+        **columns,
+    }  # fmt: skip
+

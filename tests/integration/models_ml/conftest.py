@@ -1,0 +1,108 @@
+"""A lake written by the tests themselves: raw entities from rows or from a query, and the control tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import pytest
+
+from userops.contracts.entities import ENTITIES, TECHNICAL_COLUMNS
+
+_EMPTY_DATE = "1970-01-01"
+_CONTROL = {
+    "ingest_batches": (
+        "batch_id varchar, batch_seq bigint, source varchar, entity varchar, file_path varchar, file_sha256 varchar, "
+        "file_bytes bigint, rows_read bigint, rows_loaded bigint, rows_deduplicated bigint, rows_quarantined bigint, "
+        "rows_filtered bigint, committed_at timestamp"
+    ),
+    "ingest_batch_dates": "batch_id varchar, batch_seq bigint, entity varchar, event_date date, rows_loaded bigint",
+    "event_taxonomy": (
+        "event_name varchar, category varchar, is_activity boolean, is_page_view boolean, is_interaction boolean, "
+        "is_contribution boolean, label_en varchar, label_zh varchar"
+    ),
+    "funnel_steps": (
+        "funnel_id varchar, funnel_name_en varchar, funnel_name_zh varchar, window_seconds bigint, "
+        "step_number integer, step_name varchar, event_name varchar"
+    ),
+}
+_SCORES = (
+    "user_id varchar, model_version varchar, churn_probability double, raw_score double, user_value double, "
+    + ", ".join(
+        f"reason_{n}_code varchar, reason_{n}_en varchar, reason_{n}_zh varchar, reason_{n}_contribution double"
+        for n in (1, 2, 3)
+    )
+)
+_TAXONOMY = (
+    "('page_viewed', 'view', true, true, false, false, 'page', '浏览'), "
+    "('heartbeat', 'system', false, false, false, false, 'heartbeat', '心跳')"
+)
+
+
+@pytest.fixture(scope="session")
+def small_lake() -> SimpleNamespace:
+    """`write(lake, queries)` writes a whole lake; `rows(columns, values)` gives a query for literal rows."""
+    return SimpleNamespace(write=write_lake, rows=rows)
+
+
+def write_lake(lake: Path, queries: Mapping[str, str] | None = None, taxonomy: str = _TAXONOMY) -> None:
+    """Write a whole lake. `queries`: entity -> SQL giving some canonical columns and `event_date`; others are null."""
+    connection = duckdb.connect()
+    for name in ENTITIES:
+        _write_entity(connection, lake, name, (queries or {}).get(name))
+    control = lake / "control"
+    control.mkdir(parents=True, exist_ok=True)
+    for name, columns in _CONTROL.items():
+        connection.execute(f"create or replace table {name} ({columns})")
+    connection.execute(f"insert into event_taxonomy values {taxonomy}")
+    for number, name in enumerate(ENTITIES, start=1):
+        connection.execute(
+            f"insert into ingest_batch_dates select 'b', {number}, '{name}', event_date, count(*) from raw_{name} "
+            "group by event_date"
+        )
+    for name in _CONTROL:
+        connection.execute(f"copy {name} to '{control / name}.parquet' (format parquet)")
+    empty_scores = lake / "scores" / "churn" / f"as_of_date={_EMPTY_DATE}"
+    empty_scores.mkdir(parents=True, exist_ok=True)
+    connection.execute(f"create or replace table scores ({_SCORES})")
+    connection.execute(f"copy scores to '{empty_scores}/_schema.parquet' (format parquet)")
+    connection.close()
+
+
+def rows(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> str:
+    """Return a query for literal rows."""
+    listed = ", ".join("(" + ", ".join(_literal(value) for value in row) + ")" for row in values)
+    return f"select * from (values {listed}) as r ({', '.join(columns)})"
+
+
+def _literal(value: Any) -> str:
+    return "null" if value is None else "'" + str(value).replace("'", "''") + "'"
+
+
+def _write_entity(connection: duckdb.DuckDBPyConnection, lake: Path, name: str, query: str | None) -> None:
+    entity = ENTITIES[name]
+    declared = [(column.name, column.type.duckdb) for column in entity.stored_columns]
+    declared += [(column, kind) for column, kind, _ in TECHNICAL_COLUMNS]
+    connection.execute(f"create or replace table raw_{name} ({', '.join(f'{c} {k}' for c, k in declared)})")
+    if query:
+        given = [row[0] for row in connection.execute(f"describe {query}").fetchall()]
+        hashed = ", ".join(f"cast({column} as varchar)" for column in given)
+        connection.execute(
+            f"insert into raw_{name} by name select *, 'b' as _batch_id, 'test' as _source, "
+            f"row_number() over () as _row_number, "
+            f"cast(('0x0' || substr(md5(concat_ws('|', {hashed})), 1, 15)) as bigint) as _row_hash from ({query})"
+        )
+    folder = lake / "raw" / name
+    for day in [
+        _EMPTY_DATE,
+        *(str(r[0]) for r in connection.execute(f"select distinct event_date from raw_{name}").fetchall()),
+    ]:
+        (folder / f"event_date={day}").mkdir(parents=True, exist_ok=True)
+        file = "_schema" if day == _EMPTY_DATE else "b"
+        connection.execute(
+            f"copy (select * exclude (event_date) from raw_{name} where event_date = date '{day}') "
+            f"to '{folder}/event_date={day}/{file}.parquet' (format parquet)"
+        )

@@ -1,0 +1,204 @@
+"""The steps train and score and the list they lead to, on real dbt and DuckDB."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from models_ml.churn import steps
+from userops.config import Settings
+from userops.errors import BuildError, ModelError
+from userops.steps import StepContext
+from userops.warehouse.connect import read_warehouse
+from userops.warehouse.dbt import run_dbt
+
+FIRST, AS_OF = date(2024, 1, 1), date(2024, 7, 18)
+USERS = 400
+
+
+def _shop_queries(small_lake: SimpleNamespace, last: date, seed: int = 5) -> tuple[dict[str, str], dict[str, date]]:
+    """Users with their own rhythm and, for half of them, a day after which they never come back."""
+    generator = np.random.default_rng(seed)
+    events, orders, leaves = [], [], {}
+    for number in range(USERS):
+        user, gap = f"u{number:04d}", generator.uniform(2, 9)
+        day = FIRST + timedelta(days=int(generator.integers(0, 40)))
+        leaves[user] = FIRST + timedelta(days=int(generator.integers(60, 400)))
+        while day <= min(last, leaves[user]):
+            events.append((f"e{len(events)}", user, f"d{number}", f"{day} 12:00:00", "page_viewed", day))
+            if generator.random() < 0.4:
+                amount = round(float(generator.gamma(2, 40)) + 1, 2)
+                orders.append((f"o{len(orders)}", user, f"{day} 12:30:00", "paid", amount, f"{day} 12:30:00", day))
+            day += timedelta(days=max(1, int(generator.exponential(gap))))
+    event_columns = ("event_id", "user_id", "anonymous_id", "event_time", "event_name", "event_date")
+    order_columns = ("order_id", "user_id", "order_time", "status", "gross_amount", "updated_at", "event_date")
+    queries = {
+        "events": "select * replace (cast(event_time as timestamp) as event_time, "
+        f"cast(event_date as date) as event_date) from ({small_lake.rows(event_columns, events)})",
+        "orders": "select * replace (cast(order_time as timestamp) as order_time, cast(updated_at as timestamp) as "
+        "updated_at, cast(event_date as date) as event_date, cast(gross_amount as decimal(18, 4)) as gross_amount) "
+        f"from ({small_lake.rows(order_columns, orders)})",
+        "users": "select * replace (cast(event_date as date) as event_date) from (select 'u0001' as user_id, "
+        f"false as consent_email, false as consent_sms, false as consent_push, '{FIRST}' as event_date)",
+    }
+    return queries, leaves
+
+
+def _base(settings: Settings, as_of: date) -> None:
+    run_dbt(settings, as_of, command=("run",), selector="base")
+
+
+def _query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
+    with read_warehouse(settings) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_from_the_warehouse_to_the_list_and_again(
+    instance: Callable[..., Settings], small_lake: SimpleNamespace
+) -> None:
+    settings = instance("project: {timezone: UTC, currency: EUR}\nwarning_list: {max_users: 50}\n")
+    queries, leaves = _shop_queries(small_lake, AS_OF)
+    small_lake.write(settings.paths.lake, queries)
+    yesterday, today = StepContext(settings, AS_OF - timedelta(days=1)), StepContext(settings, AS_OF)
+
+    # The first day has no model: score trains one, and builds the features that nobody has built.
+    _base(settings, yesterday.as_of)
+    first = steps.score(yesterday)
+    champion = json.loads((settings.paths.models / "churn" / "champion.json").read_text(encoding="utf-8"))
+    seen = f"select count(distinct user_id) from fct_user_days where activity_date > date '{yesterday.as_of}' - 90"
+    assert _query(settings, seen) == [(first.counts["users"],)]
+    assert (settings.paths.models / "churn" / champion["model_version"] / "model_card.md").stat().st_size > 500
+    run_dbt(settings, yesterday.as_of, selector="lists")
+    list_of_yesterday = _query(settings, "select * from churn_warning_list order by as_of_date, rank")
+
+    # The next day scores with the same model; yesterday's list stays, today's is made once however often it runs.
+    _base(settings, today.as_of)
+    run_dbt(settings, today.as_of, selector="features")
+    steps.score(today)
+    for _ in range(2):
+        run_dbt(settings, today.as_of, selector="lists")
+    listed = _query(settings, "select * from churn_warning_list order by as_of_date, rank")
+    assert [row for row in listed if row[0] == yesterday.as_of] == list_of_yesterday
+    assert len([row for row in listed if row[0] == today.as_of]) == 50
+
+    # Drop-outs stand above the loyal, by more than recency alone knows.
+    scored = _query(
+        settings,
+        "select s.user_id, s.churn_probability, f.days_silent, s.model_version, s.user_value, f.user_value "
+        f"from fct_churn_scores s join int_churn_features f using (user_id, as_of_date) where as_of_date = '{AS_OF}'",
+    )
+    gone = [leaves[row[0]] <= AS_OF for row in scored]
+    assert {row[3] for row in scored} == {champion["model_version"]}
+    assert all(row[4] == row[5] for row in scored)
+    assert roc_auc_score(gone, [row[1] for row in scored]) > max(0.85, roc_auc_score(gone, [row[2] for row in scored]))
+
+    _check_the_list(settings)
+
+
+def _check_the_list(settings: Settings) -> None:
+    rows = _query(
+        settings,
+        "select rank, expected_loss, churn_probability, user_id, days_silent, usual_gap_days, reason_1_code, "
+        f"reason_1_en, action_code, preferred_channel from churn_warning_list where as_of_date = '{AS_OF}' order by rank",
+    )
+    assert [row[0] for row in rows] == list(range(1, 51))
+    assert [row[1] for row in rows] == sorted((row[1] for row in rows), reverse=True)
+    assert all(row[2] >= settings.warning_list.min_probability for row in rows)
+    assert "u0001" not in {row[3] for row in rows}, "refused every contact"
+    assert all(row[8] for row in rows)
+    told = [row for row in rows if row[6] == "silent_beyond_rhythm"]
+    assert told
+    for row in told:
+        assert f"silent for {row[4]} day" in row[7]
+        gap = max(1, round(row[5]))
+        assert ("every day" if gap == 1 else f"every {gap} days") in row[7]
+
+
+def test_training_is_the_same_byte_for_byte_and_leaves_todays_features(
+    instance: Callable[..., Settings], small_lake: SimpleNamespace
+) -> None:
+    settings = instance("project: {timezone: UTC}\n")
+    queries, _ = _shop_queries(small_lake, AS_OF)
+    small_lake.write(settings.paths.lake, queries)
+    context = StepContext(settings, AS_OF)
+    _base(settings, AS_OF)
+    run_dbt(settings, AS_OF, selector="features")
+    before = _query(settings, f"select * from int_churn_features where as_of_date = '{AS_OF}' order by user_id")
+
+    def files(report_folder: str) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in Path(report_folder).iterdir()}
+
+    first = steps.train(context).outputs["model"]
+    written = files(first)
+    again = steps.train(context).outputs["model"]
+    assert again == first
+    assert files(again) == written
+    assert "model.txt" in written
+    assert _query(settings, f"select * from int_churn_features where as_of_date = '{AS_OF}' order by user_id") == before
+    run_dbt(settings, AS_OF, selector="features")
+    assert _query(settings, "select distinct as_of_date from int_churn_features") == [(AS_OF,)], (
+        "old dates are forgotten"
+    )
+
+
+def test_too_little_history_gives_a_warning_no_scores_and_an_error_on_train(
+    instance: Callable[..., Settings], small_lake: SimpleNamespace
+) -> None:
+    settings = instance("project: {timezone: UTC}\n")
+    queries, _ = _shop_queries(small_lake, FIRST + timedelta(days=45))
+    small_lake.write(settings.paths.lake, queries)
+    context = StepContext(settings, FIRST + timedelta(days=45))
+    with pytest.raises(BuildError, match="no warehouse file"):
+        steps.score(context)
+    _base(settings, context.as_of)
+    with pytest.raises(ModelError, match="at least 60 days"):
+        steps.train(context)
+    report = steps.score(context)
+    assert "no model can be trained yet" in report.summary
+    assert "earlier lists stay" in report.warnings[0]
+    assert [path.name for path in (settings.paths.scores / "churn").iterdir()] == ["as_of_date=1970-01-01"]
+
+
+@pytest.mark.realdata
+def test_online_retail_beats_the_known_figures(
+    instance: Callable[..., Settings], small_lake: SimpleNamespace, shared_data: Path
+) -> None:
+    """Trained on earlier dates only, scored on the day, compared with what happened: orders only, no events."""
+    lines = shared_data / "online_retail"
+    query = f"""
+        select 'l' || row_number() over () as line_id, * from (
+            select invoice as order_id, stockcode as product_id, quantity, price as unit_price,
+                cast(cast("Customer ID" as bigint) as varchar) as user_id, cast(invoicedate as timestamp) as order_time,
+                cast(invoicedate as date) as event_date
+            from '{lines}/sheet_2009_2010.parquet' where invoicedate < timestamp '2010-12-01'
+            union all
+            select invoiceno, stockcode, quantity, unitprice, cast(cast(customerid as bigint) as varchar),
+                cast(invoicedate as timestamp), cast(invoicedate as date)
+            from '{lines}/sheet_2010_2011.parquet'
+        ) where user_id is not null
+    """
+    settings = instance("project: {timezone: UTC, currency: GBP}\n")
+    small_lake.write(settings.paths.lake, {"order_items": query})
+    for as_of, horizon, known in ((date(2011, 9, 10), 90, 0.751), (date(2011, 11, 9), 30, 0.740)):
+        churn = settings.churn.model_copy(update={"horizon_days": horizon})
+        context = StepContext(settings.model_copy(update={"churn": churn}), as_of)
+        _base(context.settings, as_of)
+        steps.train(context)
+        file = steps.score(context).outputs["scores"]
+        _base(context.settings, as_of + timedelta(days=horizon))
+        scored = _query(
+            settings,
+            f"""select s.churn_probability, max(d.user_id) is null from '{file}' s
+            left join fct_user_days d on s.user_id = d.user_id and d.activity_date > date '{as_of}'
+            group by s.user_id, s.churn_probability""",
+        )
+        auc = roc_auc_score([row[1] for row in scored], [row[0] for row in scored])
+        assert auc > known, f"AUC {auc:.4f} at {as_of}"

@@ -1,0 +1,140 @@
+"""Taxonomy and funnel files, and the small Parquet tables made from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from userops.config import Settings, load_settings
+from userops.errors import ConfigError
+from userops.ingest import lake
+from userops.ingest.control import load_funnels, write_funnels, write_taxonomy
+
+HEADER = "event_name,category,is_activity,is_page_view,is_interaction,is_contribution,label_en,label_zh\n"
+FUNNELS = """
+funnels:
+  - id: purchase
+    name_en: Purchase
+    name_zh: 购买
+    window: 7 days
+    steps:
+      - {name: viewed, events: [product_viewed, product_searched]}
+      - {name: paid, events: [order_paid]}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in ("USEROPS_HOME", "USEROPS_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    return load_settings(config=tmp_path, home=tmp_path / "home")
+
+
+def test_taxonomy(settings):
+    text = HEADER + "page_viewed,view,true,1,no,,Page viewed,浏览页面\n"
+    settings.paths.taxonomy_file.write_text(text, encoding="utf-8-sig")
+    rows = pq.read_table(write_taxonomy(settings)).to_pylist()
+    assert rows == [
+        {
+            "event_name": "page_viewed",
+            "category": "view",
+            "is_activity": True,
+            "is_page_view": True,
+            "is_interaction": False,
+            "is_contribution": False,
+            "label_en": "Page viewed",
+            "label_zh": "浏览页面",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("event_name,categorie\n", r"csv:1.*did you mean `category`"),
+        (HEADER.replace(",label_zh", ""), "add label_zh"),
+        (HEADER + "a,veiw,true,true,true,true,A,甲\n", r"csv:2.*did you mean `view`"),
+        (HEADER + "a,view,maybe,true,true,true,A,甲\n", r"csv:2.*is_activity `maybe`"),
+        (HEADER + "a,view,true\n", r"csv:2.*fields"),
+        (HEADER + ",view,true,true,true,true,A,甲\n", "empty event_name"),
+        (HEADER + "a,view,true,true,true,true,A,甲\n" * 2, "`a` twice"),
+    ],
+)
+def test_taxonomy_errors(settings, text, message):
+    settings.paths.taxonomy_file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        write_taxonomy(settings)
+
+
+def test_funnels(settings):
+    settings.paths.funnels_file.write_text(FUNNELS)
+    rows = pq.read_table(write_funnels(settings)).to_pylist()
+    assert [(row["step_number"], row["step_name"], row["event_name"]) for row in rows] == [
+        (1, "viewed", "product_viewed"),
+        (1, "viewed", "product_searched"),
+        (2, "paid", "order_paid"),
+    ]
+    assert {(row["funnel_id"], row["funnel_name_zh"], row["window_seconds"]) for row in rows} == {
+        ("purchase", "购买", 604_800)
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("window: 7 days", "window: 7 dyas", "`7 days`"),
+        ("window: 7 days", "window: 0 days", "`7 days`"),
+        ("name_zh: 购买", "name_cn: 购买", "name_zh"),
+        ("events: [order_paid]", "events: []", "events"),
+        ("      - {name: paid, events: [order_paid]}\n", "", "steps"),
+    ],
+)
+def test_funnel_errors(settings, old, new, message):
+    settings.paths.funnels_file.write_text(FUNNELS.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        load_funnels(settings)
+
+
+def test_funnel_ids_are_unique(settings):
+    settings.paths.funnels_file.write_text(FUNNELS + FUNNELS.split("funnels:\n")[1])
+    with pytest.raises(ConfigError, match="purchase is used twice"):
+        load_funnels(settings)
+
+
+def test_no_files_give_empty_tables(settings):
+    for write in (write_taxonomy, write_funnels):
+        assert pq.read_table(write(settings)).num_rows == 0
+
+
+def test_a_table_is_replaced_whole_or_not_at_all(settings, monkeypatch):
+    settings.paths.funnels_file.write_text(FUNNELS)
+    file = write_funnels(settings)
+    before = file.read_bytes()
+
+    def crash(point: str) -> None:
+        raise RuntimeError(point)
+
+    monkeypatch.setattr(lake, "reached", crash)
+    settings.paths.funnels_file.write_text("funnels: []\n")
+    with pytest.raises(RuntimeError):
+        write_funnels(settings)
+    assert file.read_bytes() == before
+
+
+def test_ensure_lake_makes_every_table_and_overwrites_none(settings):
+    settings.paths.funnels_file.write_text(FUNNELS)
+    write_funnels(settings)
+    lake.ensure_lake(settings)
+    assert pq.read_table(lake.control_file(settings.paths, "funnel_steps")).num_rows == 3
+    assert {file.stem for file in settings.paths.control.iterdir()} == set(lake.CONTROL_COLUMNS)
+
+
+def test_ensure_lake_renews_a_schema_file_of_an_older_version(settings):
+    lake.ensure_lake(settings)
+    file = settings.paths.raw / "events" / "event_date=1970-01-01" / lake.SCHEMA_FILE
+    expected = pq.read_schema(file)
+    lake.write_table(file, lake.arrow_schema([("event_id", "VARCHAR")]).empty_table())
+    lake.ensure_lake(settings)
+    assert pq.read_schema(file).equals(expected)
