@@ -22,8 +22,8 @@ STEPS = {
 @dag(
     dag_id="churn_model_weekly",
     schedule=CronDataIntervalTimetable(f"0 {DAILY_RUN_HOUR + 1} * * 1", timezone=_TIMEZONE),
-    start_date=pendulum.datetime(2020, 1, 1, tz=_TIMEZONE),
-    catchup=False,
+    start_date=pendulum.datetime(1990, 1, 1, tz=_TIMEZONE),
+    catchup=False,  # a run for an old date is asked for by hand; the early start date lets it be
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     tags=["userops", "weekly", "churn"],

@@ -29,8 +29,8 @@ STEPS = {
 @dag(
     dag_id="user_ops_daily",
     schedule=CronDataIntervalTimetable(f"0 {DAILY_RUN_HOUR} * * *", timezone=_TIMEZONE),
-    start_date=pendulum.datetime(2020, 1, 1, tz=_TIMEZONE),
-    catchup=False,
+    start_date=pendulum.datetime(1990, 1, 1, tz=_TIMEZONE),
+    catchup=False,  # a run for an old date is asked for by hand; the early start date lets it be
     max_active_runs=1,
     default_args=DEFAULT_ARGS,
     tags=["userops", "daily"],

@@ -28,7 +28,7 @@ _opened: list[Any] = []
 _ExecutionContext: Any = Dialect.execution_ctx_cls
 
 
-class BufferedExecutionContext(_ExecutionContext):
+class BufferedExecutionContext(_ExecutionContext):  # type: ignore[misc]
     """Execution context that holds the rows of a result in memory, up to `_MOST_ROWS`."""
 
     def post_exec(self) -> None:
@@ -40,7 +40,7 @@ class BufferedExecutionContext(_ExecutionContext):
             )
 
 
-class BufferedDuckDBDialect(Dialect):  # type: ignore[misc]
+class BufferedDuckDBDialect(Dialect):
     """duckdb-engine's dialect with results that outlive their connection."""
 
     execution_ctx_cls = BufferedExecutionContext

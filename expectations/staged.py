@@ -71,7 +71,9 @@ def describe_staged(settings: Settings, database: Path) -> Staged:
             of_entity = [path for path in files if path.parents[1].name == entity.name]
             if of_entity:
                 _view_entity(connection, settings, entity, of_entity, staged)
+        connection.begin()  # one commit, not one per batch
         _write_accounts(connection, settings, batches, files)
+        connection.commit()
     return staged
 
 

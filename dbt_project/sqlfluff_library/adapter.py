@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+
 def dispatch(name: str, package: str) -> Callable[..., str]:
     """Return a stand-in for the macro `name` of `package`."""
     del package

@@ -10,7 +10,7 @@ def type_string() -> str:
     return "varchar"
 
 
-def hash(expression: str) -> str:  # noqa: A001 - named by dbt
+def hash(expression: str) -> str:
     """Return a hash of a text."""
     return f"md5({expression})"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expectations.checks import Check, Suite, exists_in, in_set, no_rows, not_null, unique, where
+from expectations.checks import Check, Suite, in_set, no_rows, not_null, unique, where
 from expectations.tables import Tables
 from userops.config import WarningListSettings
 
@@ -13,11 +13,8 @@ def suites(tables: Tables, limits: WarningListSettings) -> list[Suite]:
     Args:
         limits: what the instance lets onto its warning list.
     """
-    users = (
-        [exists_in("user_id", tables.sql("dim_users"), "user_id",
-                   "every user is in dim_users", "用户都在用户维表中")]
-        if tables.has("dim_users") else []
-    )  # fmt: skip
+    today = f"as_of_date = date '{tables.as_of.isoformat()}'"
+    users = _known_users(tables, today)
     found = tables.suite(
         "fct_churn_scores", "Churn scores", "流失评分", ["user_id", "as_of_date", "model_version"],
         [
@@ -27,7 +24,6 @@ def suites(tables: Tables, limits: WarningListSettings) -> list[Suite]:
             *_reasons(),
         ],
     )  # fmt: skip
-    today = f"as_of_date = date '{tables.as_of.isoformat()}'"
     found += tables.suite(
         "churn_warning_list", "Churn-warning list", "流失预警名单", ["as_of_date", "user_id"],
         [
@@ -60,6 +56,20 @@ def suites(tables: Tables, limits: WarningListSettings) -> list[Suite]:
         ],
     )  # fmt: skip
     return found
+
+
+def _known_users(tables: Tables, today: str) -> list[Check]:
+    """Today's rows only: a visitor scored earlier may since have become a user with another id."""
+    if not tables.has("dim_users"):
+        return []
+    return [
+        where(
+            f"{today} and user_id not in (select user_id from {tables.sql('dim_users')})",
+            ("user_id",),
+            "everybody of today is in dim_users",
+            "当日用户都在用户维表中",
+        )
+    ]
 
 
 def _probability() -> list[Check]:

@@ -66,7 +66,7 @@ def explain(observations: Observations, contributions: Floats, model_features: S
         contributions: users x model features, log-odds.
         currency: ISO code put before amounts.
     """
-    groups = _group_contributions(contributions, model_features)
+    groups = _group_contributions(observations, contributions, model_features)
     numbers = _numbers(observations)
     sentences = _sentences(currency)
     names = [name for name in groups if name in sentences]
@@ -120,20 +120,23 @@ def _texts(template: str, values: Sequence[Floats], formats: Sequence[Formatter]
     return np.array(texts, dtype=object)[place.reshape(-1)]
 
 
-def _group_contributions(contributions: Floats, model_features: Sequence[str]) -> dict[str, Floats]:
+def _group_contributions(
+    observations: Observations, contributions: Floats, model_features: Sequence[str]
+) -> dict[str, Floats]:
     """Add contributions up by reason group.
 
-    Where the business has no events every active day is an order day: silence and activity then speak as orders do,
-    so that the same fact is not told twice.
+    For a user without any event every active day is an order day: silence and activity then speak as orders do, so
+    that the same fact is not told twice, and not in words for visits nobody has recorded.
     """
-    orders_only = "event_days_total" not in model_features
-    spoken_as = {"silence": "order_silence", "activity": "orders"} if orders_only else {}
-    groups: dict[str, Floats] = {}
-    for group, features in FEATURE_GROUPS.items():
-        columns = [index for index, name in enumerate(model_features) if name in features]
-        if columns:
-            name = spoken_as.get(group, group)
-            groups[name] = groups.get(name, np.zeros(len(contributions))) + contributions[:, columns].sum(axis=1)
+    groups = {
+        group: contributions[:, [index for index, name in enumerate(model_features) if name in features]].sum(axis=1)
+        for group, features in FEATURE_GROUPS.items()
+    }
+    event_days = observations.matrix[:, observations.names.index("event_days_total")]
+    orders_only = ~(event_days > 0)
+    for group, spoken_as in (("silence", "order_silence"), ("activity", "orders")):
+        groups[spoken_as] = groups[spoken_as] + np.where(orders_only, groups[group], 0.0)
+        groups[group] = np.where(orders_only, 0.0, groups[group])
     return groups
 
 

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from rich.console import Console
 
 from userops.business_date import logical_date_for
 from userops.config import PROJECT_ROOT, Settings, load_settings
+from userops.demo import LAST_DAY, run_demo
 from userops.orchestration import WRITER_POOL, airflow_environment
+from userops.simulate.truth import ranking_quality
 
 REAL_CONFIG = PROJECT_ROOT / "tests" / "data_sources"
 
@@ -70,61 +73,54 @@ def one(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple:
     return connection.execute(sql).fetchone()
 
 
-class TestSimulatedShop:
-    """A small dirty shop, two days under Airflow."""
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    settings = make_instance(tmp_path_factory.mktemp("shop"), PROJECT_ROOT / "config")
+    console = Console(record=True, width=140)
+    run_demo(settings, console, users=3_000, days=150)
+    return settings, console.export_text()
 
-    DAY = date(2026, 3, 30)
 
-    @pytest.fixture(scope="class")
-    def shop(self, tmp_path_factory):
-        from userops.simulate import SimulationOptions, simulate
+class TestDemo:
+    """`make demo` in small: a dirty shop, history by the command line, training and the last day under Airflow."""
 
-        settings = make_instance(tmp_path_factory.mktemp("shop"), PROJECT_ROOT / "config")
-        simulate(settings.home, SimulationOptions(users=2_500, days=150, end_date=self.DAY, seed=7, dirt=0.005))
-        before = fingerprint(settings.paths.landing)
-        prepare_airflow(settings)
-        succeed(settings, "user_ops_daily", self.DAY)
-        return settings, before
+    def test_it_shows_list_stages_funnel_and_places(self, shop):
+        settings, screen = shop
+        for words in (
+            "Churn-warning list as of 2026-06-29",
+            "mature 成熟期",
+            "order_paid",
+            str(settings.paths.published_duckdb),
+        ):
+            assert words in screen
+        assert "DAG run succeeded" in screen
 
     def test_the_list_is_one_an_operator_could_act_on(self, shop):
         settings, _ = shop
         with marts(settings) as connection:
             rows, ranks, users, actions, reasons = one(
                 connection,
-                """
+                f"""
                 select count(*), max(rank), count(distinct user_id), count(suggested_action_zh), count(reason_1_zh)
-                from churn_warning_list where as_of_date = date '2026-03-30'
+                from churn_warning_list where as_of_date = date '{LAST_DAY}'
                 """,
             )
-        assert rows > 10
+        assert rows > 50
         assert rows == ranks == users == actions == reasons
 
     def test_the_list_is_delivered_in_three_formats(self, shop):
         settings, _ = shop
-        folder = settings.paths.published_exports / "churn_warning" / "as_of_date=2026-03-30"
-        assert {path.suffix for path in folder.iterdir()} >= {".csv", ".xlsx", ".parquet"}
+        folder = settings.paths.published_exports / "churn_warning" / f"as_of_date={LAST_DAY}"
+        assert {path.suffix for path in folder.iterdir()} == {".csv", ".xlsx", ".parquet"}
         assert next(folder.glob("*.csv")).read_bytes().startswith(b"\xef\xbb\xbf")
 
-    def test_known_drop_outs_rank_above_the_loyal_and_better_than_by_recency(self, shop):
-        """A drop-out that still looks active is what the list is for; AUC against the simulator's ground truth."""
+    def test_known_drop_outs_rank_clearly_above_the_loyal_and_better_than_by_recency(self, shop):
         settings, _ = shop
-        from sklearn.metrics import roc_auc_score
-
-        with marts(settings) as connection:
-            frame = connection.execute(
-                f"""
-                select s.churn_probability, date '2026-03-30' - u.last_active_date as silent,
-                       coalesce(t.drop_out_date <= date '2026-03-30', false) as dropped
-                from fct_churn_scores as s
-                join dim_users as u using (user_id)
-                join read_parquet('{settings.paths.ground_truth / "users.parquet"}') as t using (user_id)
-                where s.as_of_date = date '2026-03-30'
-                """
-            ).df()
-        model = roc_auc_score(frame["dropped"], frame["churn_probability"])
-        recency = roc_auc_score(frame["dropped"], frame["silent"])
-        assert model > 0.75
-        assert model > recency
+        truth = settings.home / "demo_exports" / "ground_truth"
+        quality = ranking_quality(settings.paths.published_duckdb, truth, LAST_DAY)
+        assert quality.dropped > 200
+        assert quality.model_auc > 0.85
+        assert quality.model_auc > quality.recency_auc
 
     def test_every_row_of_every_file_is_accounted_for(self, shop):
         settings, _ = shop
@@ -143,14 +139,15 @@ class TestSimulatedShop:
         assert wrong == 0
         assert quarantined > 0  # the dirt was asked for
 
-    def test_landing_is_as_it_was(self, shop):
-        settings, before = shop
-        assert fingerprint(settings.paths.landing) == before
+    def test_landing_is_as_it_was_exported(self, shop):
+        settings, _ = shop
+        exported = fingerprint(settings.home / "demo_exports" / "landing")
+        assert fingerprint(settings.paths.landing) == exported
 
-    def test_a_second_run_changes_nothing(self, shop):
+    def test_a_second_demo_changes_nothing(self, shop):
         settings, _ = shop
         before = fingerprint(settings.paths.published_parquet) | fingerprint(settings.paths.published_exports)
-        succeed(settings, "user_ops_daily", self.DAY)
+        run_demo(settings, Console(quiet=True), users=3_000, days=150)
         after = fingerprint(settings.paths.published_parquet) | fingerprint(settings.paths.published_exports)
         assert after == before
 
@@ -193,19 +190,18 @@ class TestOneCommandBadInput:
         assert "userops run" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def retail(tmp_path_factory, shared_data):
+    settings = make_instance(tmp_path_factory.mktemp("retail"), REAL_CONFIG / "online_retail")
+    shutil.copytree(shared_data / "online_retail", settings.paths.landing / "online_retail")
+    prepare_airflow(settings)
+    succeed(settings, "user_ops_daily", date(2011, 12, 9))
+    return settings
+
+
 @pytest.mark.realdata
 class TestOnlineRetail:
     """Orders only, no events: two sheets as found."""
-
-    DAY = date(2011, 9, 10)
-
-    @pytest.fixture(scope="class")
-    def retail(self, tmp_path_factory, shared_data):
-        settings = make_instance(tmp_path_factory.mktemp("retail"), REAL_CONFIG / "online_retail")
-        shutil.copytree(shared_data / "online_retail", settings.paths.landing / "online_retail")
-        prepare_airflow(settings)
-        succeed(settings, "user_ops_daily", date(2011, 12, 9))
-        return settings
 
     def test_every_line_is_accounted_for_and_the_overlap_counts_once(self, retail):
         with marts(retail) as connection:
@@ -257,17 +253,18 @@ class TestOnlineRetail:
         assert listed > 50
 
 
+@pytest.fixture(scope="module")
+def loans(tmp_path_factory, shared_data):
+    settings = make_instance(tmp_path_factory.mktemp("loans"), REAL_CONFIG / "bpic2012")
+    shutil.copytree(shared_data / "bpic2012", settings.paths.landing / "bpic2012")
+    prepare_airflow(settings)
+    succeed(settings, "user_ops_daily", date(2012, 3, 14))
+    return settings
+
+
 @pytest.mark.realdata
 class TestLoanDesk:
     """Events only, no orders: BPIC 2012, a loan application is the user."""
-
-    @pytest.fixture(scope="class")
-    def loans(self, tmp_path_factory, shared_data):
-        settings = make_instance(tmp_path_factory.mktemp("loans"), REAL_CONFIG / "bpic2012")
-        shutil.copytree(shared_data / "bpic2012", settings.paths.landing / "bpic2012")
-        prepare_airflow(settings)
-        succeed(settings, "user_ops_daily", date(2012, 3, 14))
-        return settings
 
     def test_the_funnel_gives_the_known_counts(self, loans):
         with marts(loans) as connection:

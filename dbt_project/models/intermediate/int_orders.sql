@@ -13,9 +13,7 @@ orderless_lines as (
     from {{ ref("int_order_lines") }} as lines
     left join exported_orders
         on lines.order_id = exported_orders.order_id
-    where
-        exported_orders.order_id is null
-        and lines.order_time is not null
+    where exported_orders.order_id is null
 
 ),
 
@@ -25,13 +23,14 @@ orders_from_lines as (
         order_id,
         max(user_id) as user_id,
         min(order_time) as order_time,
-        min(event_date) as order_date,
+        min(case when order_time is not null then event_date end) as order_date,
         {{ money("sum(case when line_amount > 0 then line_amount else 0 end)") }} as gross_amount,
         {{ money("sum(case when line_amount < 0 then -line_amount else 0 end)") }} as refund_amount,
         max(currency) as currency,
         max(channel) as channel
     from orderless_lines
     group by order_id
+    having min(order_time) is not null
 
 )
 

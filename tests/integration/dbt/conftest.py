@@ -1,4 +1,4 @@
-"""A small lake written as the ingest writes it, and dbt run on it in this process (parsed once, so a run takes seconds)."""
+"""A small lake written as the ingest writes it, and dbt on it in this process: parsed once, a run takes seconds."""
 
 from __future__ import annotations
 
@@ -173,7 +173,9 @@ class Warehouse:
         DuckDBConnectionManager.close_all_connections()  # in one process the adapter would keep the old file open
         if not result.success:
             nodes = getattr(result.result, "results", [])
-            failed = [f"{node.node.name}: {node.message}" for node in nodes if str(node.status) not in ("success", "pass")]
+            failed = [
+                f"{node.node.name}: {node.message}" for node in nodes if str(node.status) not in ("success", "pass")
+            ]
             pytest.fail(f"dbt {command} failed: {result.exception or failed}")
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:

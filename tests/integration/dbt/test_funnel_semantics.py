@@ -54,10 +54,8 @@ def test_progress_of_every_entry_equals_the_definition(lake: Any, warehouse: Any
     assert {row[4] for row in expected} == {1, 2, 3, 4}, "the logs reach every step"
     assert built == expected
 
-    best_of_user = dict(
-        ((funnel_id, user), best)
-        for funnel_id, user, best in warehouse.query("select funnel_id, user_id, max(max_step) from fct_funnel_progress group by all")
-    )
+    best_rows = warehouse.query("select funnel_id, user_id, max(max_step) from fct_funnel_progress group by all")
+    best_of_user = {(funnel_id, user): best for funnel_id, user, best in best_rows}
     for funnel_id, (window, steps) in FUNNELS.items():
         for user, events in logs.items():
             assert best_of_user.get((funnel_id, user), 0) == _window_funnel(events, steps, window), (funnel_id, user)
@@ -69,7 +67,9 @@ def test_times_of_the_best_chain_are_in_order_and_inside_the_window(lake: Any, w
     window, steps = FUNNELS["plain"]
     lake.set_funnel("plain", window * UNIT_SECONDS, steps)
     warehouse.run(AS_OF, "--select", "+fct_funnel_progress")
-    rows = warehouse.query("select max_step, step_1_at, step_2_at, step_3_at, step_4_at, step_5_at from fct_funnel_progress")
+    rows = warehouse.query(
+        "select max_step, step_1_at, step_2_at, step_3_at, step_4_at, step_5_at from fct_funnel_progress"
+    )
     assert rows
     for max_step, *times in rows:
         reached = [time for time in times if time is not None]

@@ -9,6 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+World = dict[str, list[dict[str, Any]]]  # rows by entity
+
 # the default instance lives in Asia/Shanghai
 DAYS = 30
 FIRST_DAY = date(2024, 1, 1)
@@ -38,7 +40,9 @@ def test_first_steps_of_a_warehouse_that_has_no_data_at_all(lake: Any, warehouse
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(seed=st.integers(0, 10**6), runs=st.lists(st.integers(5, DAYS), min_size=2, max_size=3))
-def test_incremental_runs_give_what_one_full_refresh_gives(lake: Any, warehouse: Any, seed: int, runs: list[int]) -> None:
+def test_incremental_runs_give_what_one_full_refresh_gives(
+    lake: Any, warehouse: Any, seed: int, runs: list[int]
+) -> None:
     world = _world(random.Random(seed))
     pieces = _split(random.Random(seed + 1), world, len(runs))
 
@@ -64,10 +68,20 @@ def test_incremental_runs_give_what_one_full_refresh_gives(lake: Any, warehouse:
     assert different == []
 
 
+def test_all_data_tests_and_unit_tests_pass_on_a_messy_world(lake: Any, warehouse: Any) -> None:
+    _set_funnels(lake)
+    for entity, rows in _world(random.Random(3)).items():
+        lake.add_batch(entity, rows)
+    warehouse.run(_day(DAYS), command="build")
+
+
 def test_a_device_that_logs_in_later_moves_its_past_and_a_second_run_changes_nothing(lake: Any, warehouse: Any) -> None:
     lake.add_batch("events", [_event("e1", 1, anonymous_id="phone"), _event("e2", 2, anonymous_id="tablet")])
     warehouse.run(FIRST_DAY + timedelta(days=5))
-    assert warehouse.query("select distinct user_id from fct_sessions order by 1") == [("anon:phone",), ("anon:tablet",)]
+    assert warehouse.query("select distinct user_id from fct_sessions order by 1") == [
+        ("anon:phone",),
+        ("anon:tablet",),
+    ]
 
     lake.add_batch("events", [_event("e3", 9, user_id="u1", anonymous_id="phone")])
     warehouse.run(FIRST_DAY + timedelta(days=9))
@@ -129,7 +143,7 @@ def test_a_model_that_failed_after_its_input_was_rebuilt_catches_up(lake: Any, w
     assert sessions == [("u1", _day(1)), ("u1", _day(4))]
 
 
-def _world(rng: random.Random) -> dict[str, list[dict[str, Any]]]:
+def _world(rng: random.Random) -> World:
     """Everything that ever happened: duplicates, equal times, shared devices, order versions, orders without header."""
     events: list[dict[str, Any]] = []
     for number in range(70):
@@ -188,9 +202,9 @@ def _world(rng: random.Random) -> dict[str, list[dict[str, Any]]]:
     return {"events": events, "orders": orders, "order_items": lines, "users": users}
 
 
-def _split(rng: random.Random, world: dict[str, list[dict[str, Any]]], parts: int) -> list[dict[str, list[dict[str, Any]]]]:
+def _split(rng: random.Random, world: World, parts: int) -> list[World]:
     """Deal every row to one of the deliveries, in any order, some of them twice: rows come late, early and again."""
-    pieces: list[dict[str, list[dict[str, Any]]]] = [{} for _ in range(parts)]
+    pieces: list[World] = [{} for _ in range(parts)]
     for entity, rows in world.items():
         shuffled = rng.sample(rows, len(rows))
         for row in shuffled:
@@ -235,4 +249,3 @@ def _order(order_id: str, day: int, gross: int, updated: int | None, **columns: 
         "order_id": order_id, "user_id": "u1", "order_time": _moment(day), "gross_amount": gross, "updated_at": moment,
         **columns,
     }  # fmt: skip
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -29,7 +30,7 @@ def _shop_queries(small_lake: SimpleNamespace, last: date, seed: int = 5) -> tup
     generator = np.random.default_rng(seed)
     events, orders, leaves = [], [], {}
     for number in range(USERS):
-        user, gap = f"u{number:04d}", generator.uniform(2, 9)
+        user, gap = f"u{number:04d}", generator.uniform(2, 25)
         day = FIRST + timedelta(days=int(generator.integers(0, 40)))
         leaves[user] = FIRST + timedelta(days=int(generator.integers(60, 400)))
         while day <= min(last, leaves[user]):
@@ -37,7 +38,7 @@ def _shop_queries(small_lake: SimpleNamespace, last: date, seed: int = 5) -> tup
             if generator.random() < 0.4:
                 amount = round(float(generator.gamma(2, 40)) + 1, 2)
                 orders.append((f"o{len(orders)}", user, f"{day} 12:30:00", "paid", amount, f"{day} 12:30:00", day))
-            day += timedelta(days=max(1, int(generator.exponential(gap))))
+            day += timedelta(days=max(1, round(gap * generator.uniform(0.6, 1.4))))
     event_columns = ("event_id", "user_id", "anonymous_id", "event_time", "event_name", "event_date")
     order_columns = ("order_id", "user_id", "order_time", "status", "gross_amount", "updated_at", "event_date")
     queries = {
@@ -76,6 +77,7 @@ def test_from_the_warehouse_to_the_list_and_again(
     seen = f"select count(distinct user_id) from fct_user_days where activity_date > date '{yesterday.as_of}' - 90"
     assert _query(settings, seen) == [(first.counts["users"],)]
     assert (settings.paths.models / "churn" / champion["model_version"] / "model_card.md").stat().st_size > 500
+    _check_training_again(yesterday, champion["model_version"])
     run_dbt(settings, yesterday.as_of, selector="lists")
     list_of_yesterday = _query(settings, "select * from churn_warning_list order by as_of_date, rank")
 
@@ -89,7 +91,7 @@ def test_from_the_warehouse_to_the_list_and_again(
     assert [row for row in listed if row[0] == yesterday.as_of] == list_of_yesterday
     assert len([row for row in listed if row[0] == today.as_of]) == 50
 
-    # Drop-outs stand above the loyal, by more than recency alone knows.
+    # Drop-outs stand above the loyal, and higher than recency alone puts them.
     scored = _query(
         settings,
         "select s.user_id, s.churn_probability, f.days_silent, s.model_version, s.user_value, f.user_value "
@@ -103,11 +105,23 @@ def test_from_the_warehouse_to_the_list_and_again(
     _check_the_list(settings)
 
 
+def _check_training_again(context: StepContext, version: str) -> None:
+    """The same data give the same model, byte for byte, and training takes nothing away from the day's features."""
+    folder = context.settings.paths.models / "churn" / version
+    written = {path.name: path.read_bytes() for path in folder.iterdir()}
+    features = f"select * from int_churn_features where as_of_date = '{context.as_of}' order by user_id"
+    before = _query(context.settings, features)
+    assert steps.train(context).outputs["model"] == str(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == written
+    assert _query(context.settings, features) == before
+    assert before
+
+
 def _check_the_list(settings: Settings) -> None:
     rows = _query(
         settings,
         "select rank, expected_loss, churn_probability, user_id, days_silent, usual_gap_days, reason_1_code, "
-        f"reason_1_en, action_code, preferred_channel from churn_warning_list where as_of_date = '{AS_OF}' order by rank",
+        f"reason_1_en, action_code from churn_warning_list where as_of_date = '{AS_OF}' order by rank",
     )
     assert [row[0] for row in rows] == list(range(1, 51))
     assert [row[1] for row in rows] == sorted((row[1] for row in rows), reverse=True)
@@ -118,35 +132,8 @@ def _check_the_list(settings: Settings) -> None:
     assert told
     for row in told:
         assert f"silent for {row[4]} day" in row[7]
-        gap = max(1, round(row[5]))
-        assert ("every day" if gap == 1 else f"every {gap} days") in row[7]
-
-
-def test_training_is_the_same_byte_for_byte_and_leaves_todays_features(
-    instance: Callable[..., Settings], small_lake: SimpleNamespace
-) -> None:
-    settings = instance("project: {timezone: UTC}\n")
-    queries, _ = _shop_queries(small_lake, AS_OF)
-    small_lake.write(settings.paths.lake, queries)
-    context = StepContext(settings, AS_OF)
-    _base(settings, AS_OF)
-    run_dbt(settings, AS_OF, selector="features")
-    before = _query(settings, f"select * from int_churn_features where as_of_date = '{AS_OF}' order by user_id")
-
-    def files(report_folder: str) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in Path(report_folder).iterdir()}
-
-    first = steps.train(context).outputs["model"]
-    written = files(first)
-    again = steps.train(context).outputs["model"]
-    assert again == first
-    assert files(again) == written
-    assert "model.txt" in written
-    assert _query(settings, f"select * from int_churn_features where as_of_date = '{AS_OF}' order by user_id") == before
-    run_dbt(settings, AS_OF, selector="features")
-    assert _query(settings, "select distinct as_of_date from int_churn_features") == [(AS_OF,)], (
-        "old dates are forgotten"
-    )
+        told_gap = re.search(r"every (\d+) days", row[7])
+        assert abs((int(told_gap[1]) if told_gap else 1) - row[5]) < 0.6
 
 
 def test_too_little_history_gives_a_warning_no_scores_and_an_error_on_train(
@@ -168,6 +155,7 @@ def test_too_little_history_gives_a_warning_no_scores_and_an_error_on_train(
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_online_retail_beats_the_known_figures(
     instance: Callable[..., Settings], small_lake: SimpleNamespace, shared_data: Path
 ) -> None:
@@ -187,18 +175,28 @@ def test_online_retail_beats_the_known_figures(
     """
     settings = instance("project: {timezone: UTC, currency: GBP}\n")
     small_lake.write(settings.paths.lake, {"order_items": query})
-    for as_of, horizon, known in ((date(2011, 9, 10), 90, 0.751), (date(2011, 11, 9), 30, 0.740)):
+    files = {}
+    for as_of, horizon in ((date(2011, 9, 10), 90), (date(2011, 11, 9), 30)):
         churn = settings.churn.model_copy(update={"horizon_days": horizon})
         context = StepContext(settings.model_copy(update={"churn": churn}), as_of)
-        _base(context.settings, as_of)
+        _days(context.settings, as_of)
         steps.train(context)
-        file = steps.score(context).outputs["scores"]
-        _base(context.settings, as_of + timedelta(days=horizon))
-        scored = _query(
-            settings,
-            f"""select s.churn_probability, max(d.user_id) is null from '{file}' s
-            left join fct_user_days d on s.user_id = d.user_id and d.activity_date > date '{as_of}'
-            group by s.user_id, s.churn_probability""",
-        )
-        auc = roc_auc_score([row[1] for row in scored], [row[0] for row in scored])
-        assert auc > known, f"AUC {auc:.4f} at {as_of}"
+        files[as_of] = steps.score(context).outputs["scores"]
+    _days(settings, date(2011, 12, 9))
+    assert _auc(settings, files[date(2011, 9, 10)], date(2011, 9, 10)) > 0.751
+    assert _auc(settings, files[date(2011, 11, 9)], date(2011, 11, 9)) > 0.740
+
+
+def _days(settings: Settings, as_of: date) -> None:
+    run_dbt(settings, as_of, command=("run",), select=["+fct_user_days"])
+
+
+def _auc(settings: Settings, scores: str, as_of: date) -> float:
+    """Rank the scored users by risk against who was not seen again up to the end of the data."""
+    scored = _query(
+        settings,
+        f"""select s.churn_probability, count(d.user_id) = 0 from '{scores}' as s
+        left join fct_user_days as d on s.user_id = d.user_id and d.activity_date > date '{as_of}'
+        group by s.user_id, s.churn_probability""",
+    )
+    return float(roc_auc_score([row[1] for row in scored], [row[0] for row in scored]))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import zipfile
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -74,3 +76,12 @@ def test_parquet_keeps_the_types_of_the_mart(folder: Path, settings: Settings) -
         mart = connection.execute("describe marts.churn_warning_list").fetchall()
 
     assert duckdb.execute(f"describe from '{folder / 'churn_warning.parquet'}'").fetchall() == mart
+
+
+def test_xlsx_carries_no_clock() -> None:
+    content = xlsx_bytes(CHURN_WARNING, [], date(2024, 6, 30))
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert {item.date_time for item in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        properties = archive.read("docProps/core.xml").decode()
+    assert re.findall(r">(\d{4}-[^<]*)</dcterms", properties) == ["2024-06-30T00:00:00Z"] * 2

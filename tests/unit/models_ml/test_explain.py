@@ -17,13 +17,11 @@ from models_ml.churn.dataset import FEATURE_GROUPS, FEATURES, Observations
 from models_ml.churn.explain import MIN_CONTRIBUTION, Reasons, explain, reason_codes
 
 ACTIONS = Path(__file__).resolve().parents[3] / "dbt_project" / "seeds" / "churn_actions.csv"
-EVENTS_AND_ORDERS = FEATURES
-ORDERS_ONLY = tuple(name for name in FEATURES if name != "event_days_total")
 
 
 def _users(*users: dict[str, float]) -> Observations:
-    """Return one observation per dict; features not named are NaN."""
-    matrix = np.array([[user.get(name, np.nan) for name in FEATURES] for user in users])
+    """Return one observation per dict, of users with events; other features not named are NaN."""
+    matrix = np.array([[{"event_days_total": 5, **user}.get(name, np.nan) for name in FEATURES] for user in users])
     count = len(users)
     return Observations(
         FEATURES, np.array([f"u{i}" for i in range(count)], dtype=object),
@@ -31,7 +29,7 @@ def _users(*users: dict[str, float]) -> Observations:
     )  # fmt: skip
 
 
-def _explain(user: dict[str, float], model_features: tuple[str, ...] = EVENTS_AND_ORDERS, **raised: float) -> Reasons:
+def _explain(user: dict[str, float], model_features: tuple[str, ...] = FEATURES, **raised: float) -> Reasons:
     """Explain one user whose named features raise the risk by so much."""
     contributions = np.array([[raised.get(name, 0.0) for name in model_features]])
     return explain(_users(user), contributions, model_features, "CNY")
@@ -86,12 +84,17 @@ def test_the_strongest_three_groups_come_first_in_order() -> None:
 def test_where_there_are_only_orders_silence_is_told_once_as_orders() -> None:
     user = {
         "active_days_total": 5, "usual_gap_days": 12, "days_silent": 31,
-        "order_days_total": 5, "usual_order_gap_days": 12, "days_since_last_order": 31,
+        "order_days_total": 5, "usual_order_gap_days": 12, "days_since_last_order": 31, "event_days_total": 0,
     }  # fmt: skip
-    reasons = _explain(user, ORDERS_ONLY, silence_ratio=0.5, order_silence_ratio=0.4)
+    reasons = _explain(user, silence_ratio=0.5, order_silence_ratio=0.4)
     assert reasons.codes[0].tolist() == ["order_overdue", None, None]
     assert reasons.en[0, 0] == "Usually orders every 12 days, last order 31 days ago."
     assert reasons.contributions[0, 0] == pytest.approx(0.9)
+
+
+def test_a_baseline_speaks_of_visits_where_there_are_visits() -> None:
+    user = {"active_days_total": 9, "usual_gap_days": 4, "days_silent": 21, "days_since_last_order": 50}
+    assert _explain(user, ("days_silent",), days_silent=0.5).codes[0].tolist() == ["silent_beyond_rhythm", None, None]
 
 
 def test_a_batch_gives_each_user_the_own_numbers() -> None:

@@ -179,11 +179,14 @@ activity as (
         cast(median(gap_days) as double) as median_gap_days,
         {{ exact_stddev('gap_days') }} as std_gap_days,
         max(gap_days) as longest_gap_days,
-        {{ share('sum(case when recency_rank <= 3 then gap_days end)', 'count(case when recency_rank <= 3 then gap_days end)') }}
+        {{ share(
+            "sum(case when recency_rank <= 3 then gap_days end)",
+            "count(case when recency_rank <= 3 then gap_days end)"
+        ) }}
             as recent_gap_days,
         {{ share('sum(' ~ is_weekday('active_date') ~ ')', 'count(*)') }} as weekday_share,
         {% for days in [7, 14, 30, 60, 90, 180] -%}
-            sum(case when days_ago < {{ days }} then 1 else 0 end) as active_days_{{ days }},
+        sum(case when days_ago < {{ days }} then 1 else 0 end) as active_days_{{ days }},
         {% endfor -%}
         sum(case when days_ago >= 30 and days_ago < 60 then 1 else 0 end) as active_days_prev_30,
         sum(case when days_ago >= 30 and days_ago < 90 then 1 else 0 end) as active_days_prev_60,
@@ -200,12 +203,15 @@ behaviour as (
         user_id,
         count(*) as event_days_total,
         {% for measure in ['sessions', 'page_views', 'interactions', 'contributions', 'active_seconds'] -%}
-            sum(case when days_ago < 30 then {{ measure }} else 0 end) as {{ measure }}_30,
-            sum(case when days_ago >= 30 and days_ago < 60 then {{ measure }} else 0 end) as {{ measure }}_prev_30,
-            sum(case when days_ago < 90 then {{ measure }} else 0 end) as {{ measure }}_90,
-            sum({{ measure }}) as {{ measure }}_total,
+        sum(case when days_ago < 30 then {{ measure }} else 0 end) as {{ measure }}_30,
+        sum(case when days_ago >= 30 and days_ago < 60 then {{ measure }} else 0 end) as {{ measure }}_prev_30,
+        sum(case when days_ago < 90 then {{ measure }} else 0 end) as {{ measure }}_90,
+        sum({{ measure }}) as {{ measure }}_total,
         {% endfor -%}
-        {{ share('sum(case when days_ago < 30 then distinct_categories end)', 'count(case when days_ago < 30 then 1 end)') }}
+        {{ share(
+            "sum(case when days_ago < 30 then distinct_categories end)",
+            "count(case when days_ago < 30 then 1 end)"
+        ) }}
             as categories_per_day_30,
         {{ share(
             'sum(case when days_ago >= 30 and days_ago < 60 then distinct_categories end)',
@@ -223,10 +229,10 @@ spending as (
         as_of_date,
         user_id,
         {% for days in [30, 90, 180] -%}
-            sum(case when days_ago < {{ days }} then purchases else 0 end) as orders_{{ days }},
-            sum(case when days_ago < {{ days }} then gross_amount else 0 end) as gross_revenue_{{ days }},
-            sum(case when days_ago < {{ days }} then gross_amount - discount_amount - refund_amount else 0 end)
-                as net_revenue_{{ days }},
+        sum(case when days_ago < {{ days }} then purchases else 0 end) as orders_{{ days }},
+        sum(case when days_ago < {{ days }} then gross_amount else 0 end) as gross_revenue_{{ days }},
+        sum(case when days_ago < {{ days }} then gross_amount - discount_amount - refund_amount else 0 end)
+            as net_revenue_{{ days }},
         {% endfor -%}
         sum(case when days_ago >= 30 and days_ago < 60 then purchases else 0 end) as orders_prev_30,
         sum(case when days_ago >= 90 and days_ago < 180 then purchases else 0 end) as orders_prev_90,
@@ -286,22 +292,22 @@ joined as (
     select
         activity.*,
         {% for measure in ['sessions', 'page_views', 'interactions', 'contributions', 'active_seconds'] -%}
-            {% for suffix in ['30', 'prev_30', '90', 'total'] -%}
-                coalesce(behaviour.{{ measure }}_{{ suffix }}, 0) as {{ measure }}_{{ suffix }},
-            {% endfor -%}
+        {% for suffix in ['30', 'prev_30', '90', 'total'] -%}
+        coalesce(behaviour.{{ measure }}_{{ suffix }}, 0) as {{ measure }}_{{ suffix }},
+        {% endfor -%}
         {% endfor -%}
         coalesce(behaviour.event_days_total, 0) as event_days_total,
         behaviour.categories_per_day_30,
         behaviour.categories_per_day_prev_30,
         behaviour.categories_per_day_total,
         {% for days in ['30', '90', '180', 'prev_30', 'prev_90', 'total'] -%}
-            coalesce(spending.orders_{{ days }}, 0) as orders_{{ days }},
+        coalesce(spending.orders_{{ days }}, 0) as orders_{{ days }},
         {% endfor -%}
         {% for days in ['30', '90', '180', 'total'] -%}
-            coalesce(spending.gross_revenue_{{ days }}, 0) as gross_revenue_{{ days }},
+        coalesce(spending.gross_revenue_{{ days }}, 0) as gross_revenue_{{ days }},
         {% endfor -%}
         {% for days in ['30', '90', '180', 'prev_90', 'value_window', 'total'] -%}
-            coalesce(spending.net_revenue_{{ days }}, 0) as net_revenue_{{ days }},
+        coalesce(spending.net_revenue_{{ days }}, 0) as net_revenue_{{ days }},
         {% endfor -%}
         spending.discount_amount_180,
         spending.discount_amount_total,
@@ -346,16 +352,16 @@ select
     {{ share('active_days_total', '(tenure_days + 1)') }} as activity_rate,
     weekday_share,
     {% for days in ['7', '14', '30', '60', '90', '180', 'prev_30', 'prev_60', 'prev_90'] -%}
-        cast(active_days_{{ days }} as double) as active_days_{{ days }},
+    cast(active_days_{{ days }} as double) as active_days_{{ days }},
     {% endfor -%}
     {{ share('(active_days_30 + 1)', '(active_days_prev_30 + 1)') }} as activity_trend_30,
     {{ share('(active_days_30 + 1)', '(active_days_prev_60 / 2.0 + 1)') }} as activity_trend_60,
     {{ share('(active_days_90 + 1)', '(active_days_prev_90 + 1)') }} as activity_trend_90,
     cast(event_days_total as double) as event_days_total,
     {% for measure in ['sessions', 'page_views', 'interactions', 'contributions', 'active_seconds'] -%}
-        {% for suffix in ['30', 'prev_30', '90', 'total'] -%}
-            cast({{ measure }}_{{ suffix }} as double) as {{ measure }}_{{ suffix }},
-        {% endfor -%}
+    {% for suffix in ['30', 'prev_30', '90', 'total'] -%}
+    cast({{ measure }}_{{ suffix }} as double) as {{ measure }}_{{ suffix }},
+    {% endfor -%}
     {% endfor -%}
     {{ share('page_views_90', 'sessions_90') }} as page_views_per_session_90,
     {{ share('active_seconds_90', 'sessions_90') }} as seconds_per_session_90,
@@ -363,10 +369,10 @@ select
     categories_per_day_prev_30,
     categories_per_day_total,
     {% for days in ['30', '90', '180', 'prev_30', 'prev_90', 'total'] -%}
-        cast(orders_{{ days }} as double) as orders_{{ days }},
+    cast(orders_{{ days }} as double) as orders_{{ days }},
     {% endfor -%}
     {% for days in ['30', '90', '180', 'prev_90', 'total'] -%}
-        cast(net_revenue_{{ days }} as double) as net_revenue_{{ days }},
+    cast(net_revenue_{{ days }} as double) as net_revenue_{{ days }},
     {% endfor -%}
     {{ share('(orders_90 + 1)', '(orders_prev_90 + 1)') }} as order_trend_90,
     {{ share('gross_revenue_90', 'orders_90') }} as order_value_90,

@@ -7,7 +7,7 @@
     config(
         materialized="incremental",
         incremental_strategy="append",
-        on_schema_change="fail",
+        on_schema_change="append_new_columns",
         pre_hook="{{ forget_churn_dates(ref('fct_churn_scores')) }}",
     )
 }}
@@ -33,7 +33,7 @@ consents as (
             when consent_sms then 'sms'
             when consent_email then 'email'
         end as consented_channel,
-        not (
+        not(
             coalesce(consent_push, true)
             or coalesce(consent_sms, true)
             or coalesce(consent_email, true)

@@ -3,7 +3,7 @@
     config(
         materialized="incremental",
         incremental_strategy="append",
-        on_schema_change="fail",
+        on_schema_change="append_new_columns",
         pre_hook="{{ forget_churn_dates(source('scores', 'churn')) }}",
     )
 }}
@@ -16,11 +16,11 @@ select
     raw_score,
     user_value,
     churn_probability * user_value as expected_loss,
-    {% for place in [1, 2, 3] -%}
-        reason_{{ place }}_code,
-        reason_{{ place }}_en,
-        reason_{{ place }}_zh,
-        reason_{{ place }}_contribution{{ "," if not loop.last }}
-    {% endfor -%}
+{% for place in [1, 2, 3] -%}
+reason_{{ place }}_code,
+reason_{{ place }}_en,
+reason_{{ place }}_zh,
+reason_{{ place }}_contribution{{ "," if not loop.last }}
+{% endfor -%}
 from {{ source("scores", "churn") }}
 where {{ in_churn_dates_to_write(source("scores", "churn")) }}

@@ -2,7 +2,7 @@
     config(
         materialized="incremental",
         incremental_strategy="touched_dates",
-        on_schema_change="fail",
+        on_schema_change="append_new_columns",
         meta={
             "business_date": "activity_date",
             "follows": ["int_events", "fct_sessions"],
