@@ -48,7 +48,7 @@ class Reasons:
     """The top reasons of a batch of users, strongest first; None where fewer are true.
 
     Attributes:
-        codes, en, zh: users x REASONS, text or None.
+        codes, en, zh: users x REASONS, text or None; the first is always there.
         contributions: users x REASONS, log-odds, NaN where there is no reason.
     """
 
@@ -82,7 +82,19 @@ def explain(observations: Observations, contributions: Floats, model_features: S
     order = np.argsort(-strength, axis=1, kind="stable")
     for place in range(min(REASONS, len(names))):
         _fill_place(reasons, place, order[:, place], strength, chosen, [sentences[name] for name in names], numbers)
+    _fill_gaps(reasons, numbers)
     return reasons
+
+
+def _fill_gaps(reasons: Reasons, numbers: Numbers) -> None:
+    """Tell the bare facts of every user for whom no reason is both true and strong: a list needs a word for each."""
+    untold = np.array([code is None for code in reasons.codes[:, 0]], dtype=bool)
+    rows = np.flatnonzero(untold & _NO_SINGLE_CAUSE.is_true(numbers))
+    if rows.size:
+        values = [numbers[value][rows] for value in _NO_SINGLE_CAUSE.values]
+        reasons.codes[rows, 0] = _NO_SINGLE_CAUSE.code
+        reasons.en[rows, 0] = _texts(_NO_SINGLE_CAUSE.en, values, _NO_SINGLE_CAUSE.formats_en)
+        reasons.zh[rows, 0] = _texts(_NO_SINGLE_CAUSE.zh, values, _NO_SINGLE_CAUSE.formats_zh)
 
 
 def _fill_place(
@@ -189,6 +201,15 @@ _DAYS = _count_en("day")
 _ORDERS = _count_en("order")
 _PAGES = _count_en("page")
 _SESSIONS = _count_en("session")
+
+
+_NO_SINGLE_CAUSE = Sentence(
+    "no_single_cause",
+    lambda n: np.asarray(np.isfinite(n["days_silent"]) & np.isfinite(n["active_days_total"])),
+    ("days_silent", "active_days_total"),
+    "No single cause: days since last active {0}, active on {1} in all.",
+    "没有单一突出原因：距上次活跃 {0} 天，累计活跃 {1} 天。", (_plain, _DAYS), (_plain, _plain),
+)  # fmt: skip
 
 
 def _fell(recent: str, before: str) -> Callable[[Numbers], Bools]:
@@ -381,4 +402,4 @@ def _sentences(currency: str) -> dict[str, tuple[Sentence, ...]]:
 def reason_codes() -> tuple[str, ...]:
     """Return every code a reason can have, in order."""
     codes = [sentence.code for group in _sentences("").values() for sentence in group]
-    return tuple(dict.fromkeys(codes))
+    return (*dict.fromkeys(codes), _NO_SINGLE_CAUSE.code)

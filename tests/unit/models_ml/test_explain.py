@@ -64,8 +64,15 @@ def test_a_difference_that_rounds_away_is_not_told() -> None:
 
 def test_what_lowers_the_risk_is_no_reason() -> None:
     user = {"active_days_total": 9, "usual_gap_days": 4, "days_silent": 21}
-    assert _explain(user, silence_ratio=-0.8).codes[0, 0] is None
-    assert _explain(user, silence_ratio=MIN_CONTRIBUTION / 2).codes[0, 0] is None
+    assert _explain(user, silence_ratio=-0.8).codes[0].tolist() == ["no_single_cause", None, None]
+    assert _explain(user, silence_ratio=MIN_CONTRIBUTION / 2).codes[0, 0] == "no_single_cause"
+
+
+def test_a_user_without_a_strong_reason_still_gets_the_bare_facts() -> None:
+    reasons = _explain({"active_days_total": 1, "days_silent": 3})
+    assert reasons.en[0].tolist() == ["No single cause: days since last active 3, active on 1 day in all.", None, None]
+    assert reasons.zh[0, 0] == "没有单一突出原因：距上次活跃 3 天，累计活跃 1 天。"
+    assert np.isnan(reasons.contributions[0]).all()
 
 
 def test_the_strongest_three_groups_come_first_in_order() -> None:
