@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from userops.steps import StepContext, run_step
 
 #: A Monday, so that the weekly training of the evening before falls on a complete week.
 LAST_DAY = date(2026, 6, 29)
-_SHOWN = ("step started", "step finished", "tool=dbt", "[warning", "[error", "Error")
+_LOG_LINE = re.compile(r"^\S+ \[(?P<level>\w+)\s*\] (?P<event>.*?)\s+\[(?P<logger>[\w.]+)\] ?(?P<fields>.*)$")
+_FIELD = re.compile(r"(?P<name>step|summary|seconds)=(?P<value>'[^']*'|\"[^\"]*\"|\S+)")
 
 
 def run_demo(settings: Settings, console: Console, users: int, days: int) -> None:
@@ -114,6 +116,7 @@ def _dag_run(
     log = settings.paths.airflow_home / "logs" / f"{dag_id}_{business_date}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [*_airflow(), "dags", "test", dag_id, logical]
+    steps_run = 0
     with (
         log.open("w", encoding="utf-8") as sink,
         subprocess.Popen(
@@ -123,16 +126,35 @@ def _dag_run(
         assert child.stdout is not None
         for line in child.stdout:
             sink.write(line)
-            if any(mark in line for mark in _SHOWN):
-                console.print("  " + line.rstrip()[:200], markup=False, highlight=False, soft_wrap=True)
-    if child.returncode != 0:
+            steps_run += "step finished" in line
+            if told := progress_of(line):
+                console.print(f"  {told}", markup=False, highlight=False, soft_wrap=True)
+    if child.returncode != 0 or not steps_run:
         raise BuildError(
             f"airflow dags test {dag_id} {logical}",
-            f"exit code {child.returncode}",
+            f"exit code {child.returncode}, {steps_run} steps run",
             "a successful DAG run",
             f"read {log}",
         )
     console.print(f"DAG run succeeded; its whole log: {log}")
+
+
+def progress_of(line: str) -> str | None:
+    """Return what a line of Airflow's log says to somebody who waits: steps, models built, warnings; or None."""
+    parsed = _LOG_LINE.match(line)
+    if parsed is None:
+        return None
+    event = parsed["event"]
+    if not parsed["logger"].startswith("userops"):
+        return f"{parsed['level']}: {event}" if parsed["level"] in {"error", "critical"} else None
+    fields = {field["name"]: field["value"].strip("'\"") for field in _FIELD.finditer(parsed["fields"])}
+    if event == "step started":
+        return f"{fields['step']} ..."
+    if event == "step finished":
+        return f"{fields['step']}: {fields['summary']} ({fields['seconds']} s)"
+    if parsed["level"] == "warning":
+        return f"warning: {event}"
+    return f"    {event}" if " OK created " in event else None
 
 
 def _airflow() -> list[str]:

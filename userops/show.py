@@ -32,7 +32,7 @@ order by funnel_id, step_number
 _LIST_SQL = """
 select
     rank, user_id, risk_band, churn_probability, expected_loss, currency,
-    reason_1_en, reason_1_zh, reason_2_en, reason_2_zh,
+    reason_1_en, reason_1_zh,
     suggested_action_en, suggested_action_zh
 from churn_warning_list
 where as_of_date = (select max(as_of_date) from churn_warning_list)
@@ -103,14 +103,13 @@ def _print_warning_list(connection: duckdb.DuckDBPyConnection, console: Console,
     table.add_column("why · 原因", ratio=3, overflow="fold")
     table.add_column("what to do · 建议动作", ratio=2, overflow="fold")
     for rank, user_id, band, probability, loss, currency, *texts in records:
-        reason_1_en, reason_1_zh, reason_2_en, reason_2_zh, action_en, action_zh = texts
-        reasons = "\n".join(text for text in (reason_1_en, reason_2_en, reason_1_zh, reason_2_zh) if text)
+        reason_en, reason_zh, action_en, action_zh = texts
         table.add_row(
             str(rank),
             user_id,
-            f"{probability:.0%}\n{band}",
+            f"{_percent(probability)}\n{band}",
             f"{loss:,.2f}\n{currency}",
-            reasons,
+            f"{reason_en}\n{reason_zh}",
             f"{action_en}\n{action_zh}",
         )
     console.print(table, markup=False)
@@ -128,10 +127,13 @@ def _print_places(settings: Settings, console: Console) -> None:
         ("refused rows", paths.quarantine),
         ("exports as they came", paths.landing),
     ]
-    table = Table(title="Where everything is · 文件位置", title_justify="left", show_header=False, box=None)
+    console.print("Where everything is · 文件位置", style="italic")
     for label, path in places:
-        table.add_row(label, str(path))
-    console.print(table, soft_wrap=True)
+        console.print(f"  {label:36}{path}", soft_wrap=True, highlight=False)
+
+
+def _percent(probability: float) -> str:
+    return ">99%" if probability > 0.99 else f"{probability:.0%}"
 
 
 def _share(part: Any, whole: Any) -> str:
