@@ -1,4 +1,4 @@
-{# Per `key`, the intervals [valid_from, valid_to) follow each other without gap or overlap; only the last one is open. #}
+{# Per `key`, the intervals [valid_from, valid_to) follow each other without gap or overlap; only the last is open. #}
 {% test intervals_tile(model, key) %}
     with
 
