@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from userops.ingest.sqltext import identifier, literal
+from userops.sqltext import identifier, literal
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from expectations.checks import Check, Suite
 from expectations.results import CheckResult, Status, SuiteResult
 from userops.config import EngineSettings
 from userops.contracts.entities import ENTITIES
-from userops.ingest.sqltext import identifier
+from userops.sqltext import identifier
 
 SAMPLE_ROWS = 5
 _LONGEST_VALUE = 120

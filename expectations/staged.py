@@ -16,7 +16,7 @@ from userops.ingest.lake import incoming_quarantine, lake_columns, partition
 from userops.ingest.ledger import STAGED, Batch
 from userops.ingest.runner import reconciliation
 from userops.ingest.sources import load_sources
-from userops.ingest.sqltext import identifier, literal, literal_list
+from userops.sqltext import identifier, literal, literal_list
 
 _BATCHES_SQL = """
 create table staged_batches (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from expectations.checks import Check, Suite, between, not_null, unique
-from userops.ingest.sqltext import identifier
+from userops.sqltext import identifier
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ class BuildError(UseropsError):
     """A dbt build failed."""
 
 
+class PublishError(UseropsError):
+    """The marts could not be published; what was published before is still served."""
+
+
 class ModelError(UseropsError):
     """A churn model cannot be trained, loaded or applied."""
 

@@ -7,7 +7,7 @@ from datetime import date
 from expectations.checks import Check, Suite, between, no_rows, not_null, unique, where
 from userops.contracts.entities import Entity
 from userops.ingest.lake import NO_DATE
-from userops.ingest.sqltext import identifier, literal
+from userops.sqltext import identifier, literal
 
 #: Amounts that the contract calls "not negative".
 _NOT_NEGATIVE = ("discount_amount", "refund_amount")

@@ -10,7 +10,7 @@ from expectations.runner import PII_COLUMNS
 from expectations.suites import behaviour, churn, funnels, growth, lifecycle, orders, users
 from expectations.tables import Tables
 from userops.config import Settings
-from userops.ingest.sqltext import literal
+from userops.sqltext import literal
 
 #: Tables that BI and the lists rely on. A run that does not build them all is not published.
 CONTRACT_TABLES = (

@@ -24,7 +24,7 @@ import duckdb
 
 from userops.errors import SourceFileError
 from userops.ingest.sources import FILE_COLUMN, FormatSpec, Source
-from userops.ingest.sqltext import identifier, literal
+from userops.sqltext import identifier, literal
 
 #: Columns the readers add to a file's own.
 RECORD, LINE, RAW = "__userops_record", "__userops_line", "__userops_raw"

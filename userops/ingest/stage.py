@@ -18,8 +18,8 @@ from userops.ingest.lake import existing_files, incoming_quarantine, partition, 
 from userops.ingest.ledger import FAILED, STAGED, Batch
 from userops.ingest.readers import RAW, LandingFile, probe_file, read_records, source_columns
 from userops.ingest.sources import Source, did_you_mean
-from userops.ingest.sqltext import identifier, literal, literal_list
 from userops.ingest.transform import CanonicalSql, DateBounds, canonical_sql, wanted_keys
+from userops.sqltext import identifier, literal, literal_list
 
 #: Lines of a JSON lines file whose keys are looked at for a "did you mean".
 _SAMPLE_LINES = 1000

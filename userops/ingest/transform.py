@@ -26,7 +26,7 @@ from userops.errors import ConfigError
 from userops.ingest.lake import NO_DATE
 from userops.ingest.readers import LINE, RAW, RECORD
 from userops.ingest.sources import EPOCH_FORMATS, FILE_COLUMN, ColumnMapping, Source, did_you_mean
-from userops.ingest.sqltext import identifier, literal
+from userops.sqltext import identifier, literal
 
 _SPACES = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(12288)"
 _BLANK = r"[\s\x{a0}\x{3000}]"

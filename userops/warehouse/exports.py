@@ -25,7 +25,7 @@ from typing import Any
 
 import duckdb
 
-from userops.ingest.sqltext import identifier, literal
+from userops.sqltext import identifier, literal
 
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n")
 _ILLEGAL_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")

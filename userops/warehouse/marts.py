@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from userops.config import Settings
 from userops.errors import BuildError
-from userops.ingest.sqltext import identifier
+from userops.sqltext import identifier
 
 #: Folders below dbt_project/models whose models people may read.
 PUBLISHED_FOLDERS = ("marts", "exports")

@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 import duckdb
 from pydantic import SecretStr
 
-from userops.ingest.sqltext import identifier, literal
+from userops.errors import PublishError
+from userops.sqltext import identifier, literal
 from userops.warehouse.marts import Mart, TableComments
-from userops.warehouse.publication import PUBLICATION_COMMENTS, PUBLICATION_TABLE, Publication, PublishError
+from userops.warehouse.publication import PUBLICATION_COMMENTS, PUBLICATION_TABLE, Publication
 
 SCHEMA = "marts"
 _NEW = "marts_new"

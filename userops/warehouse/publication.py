@@ -1,4 +1,4 @@
-"""What one publication is: its description, its comments, its error."""
+"""What one publication is: its description and its comments."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from userops.errors import UseropsError
 from userops.warehouse.marts import TableComments
 
 #: One-row table in `marts.duckdb` and in PostgreSQL that says what is published there.
 PUBLICATION_TABLE = "_publication"
-
-
-class PublishError(UseropsError):
-    """The marts could not be published; what was published before is still served."""
 
 
 @dataclass(frozen=True)

