@@ -171,6 +171,7 @@ def _world(rng: random.Random) -> World:
             updated=rng.choice([None, rng.randrange(DAYS)]),
             user_id=rng.choice([*USERS, None]),
             status=rng.choice(["paid", "cancelled", None]),
+            discount_amount=rng.choice([None, 2]),
             refund_amount=rng.choice([None, 5]),
             channel=rng.choice([None, "app", "web"]),
         )
