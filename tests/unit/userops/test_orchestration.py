@@ -1,0 +1,62 @@
+"""A step inside Airflow: which date it works for, and what is tried again."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from userops import orchestration
+from userops.errors import GateError, LockedError
+from userops.steps import StepReport
+
+END = datetime(2026, 6, 29, 19, 0, tzinfo=UTC)  # 03:00 of the 30th in Shanghai
+
+
+@pytest.fixture
+def step(monkeypatch, instance):
+    """Make the next step do what the test says, and record what it was asked."""
+    instance()
+    asked = []
+
+    def behave(outcome):
+        def run_step(name, context):
+            asked.append((name, context.as_of))
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        monkeypatch.setattr(orchestration, "run_step", run_step)
+        return asked
+
+    return behave
+
+
+def test_a_step_works_for_the_day_that_ended_and_reports_plain_values(step):
+    asked = step(StepReport("done", counts={"rows": 3}))
+    report = orchestration.run_task_step("build", END)
+    assert asked == [("build", date(2026, 6, 29))]
+    assert report == {"summary": "done", "counts": {"rows": 3}, "outputs": {}, "warnings": []}
+
+
+def test_what_a_person_must_mend_is_not_tried_again(step):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    step(GateError("gate marts", "3 rows", "none", "mend them"))
+    with pytest.raises(AirflowFailException, match="GateError: gate marts: found 3 rows"):
+        orchestration.run_task_step("gate_marts", END)
+
+
+@pytest.mark.parametrize("error", [LockedError("lock", "held", "free", "wait"), OSError("disk")])
+def test_a_lock_or_a_crash_is_tried_again(step, error):
+    step(error)
+    with pytest.raises(type(error)):
+        orchestration.run_task_step("load", END)
+
+
+def test_a_run_without_a_data_interval_says_so(step):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    step(StepReport("done"))
+    with pytest.raises(AirflowFailException, match="logical date"):
+        orchestration.run_task_step("load", None)
