@@ -16,7 +16,7 @@ from userops.config import Settings, load_settings
 from userops.errors import UseropsError
 from userops.log import configure_logging
 from userops.simulate.command import simulate_command
-from userops.steps import DAILY_STEPS, TRAINING_STEPS, StepContext, StepReport, run_step
+from userops.steps import DAILY_STEPS, TRAINING_STEPS, StepContext, StepReport, run_step, writer_lock
 
 app = typer.Typer(
     name="userops",
@@ -113,7 +113,8 @@ def dbt(context: typer.Context, as_of: AsOf = None) -> None:
     from userops.warehouse.dbt import run_dbt
 
     settings = load_settings()
-    run_dbt(settings, _business_date(as_of, settings).as_of, command=context.args)
+    with writer_lock(settings):
+        run_dbt(settings, _business_date(as_of, settings).as_of, command=context.args)
 
 
 @app.command()

@@ -26,7 +26,7 @@ from userops.errors import BuildError
 log = structlog.get_logger(__name__)
 
 PROJECT_DIR = PROJECT_ROOT / "dbt_project"
-_DBT_CLOCK = re.compile(r"^\d\d:\d\d:\d\d\s+")  # our own log lines carry the time already
+_DBT_CLOCK = re.compile(r"^\d\d:\d\d:\d\d\s*")  # our own log lines carry the time already
 _FAILED = {"error", "fail", "runtime error"}
 
 
