@@ -27,6 +27,7 @@ def configure_logging(log_format: Literal["console", "json"], quiet: bool = Fals
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if quiet else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Looked up at each line: who replaces sys.stderr for a while (a test, a notebook) takes it away again.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
