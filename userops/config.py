@@ -99,6 +99,28 @@ class GateSettings(_Section):
     max_future_days: int = Field(1, ge=0, description="business dates later than today plus this are refused")
 
 
+class IdentitySettings(_Section):
+    """How device ids and user ids are joined into persons."""
+
+    max_users_per_device: PositiveInt = Field(
+        10, description="a device that more users than this logged in on is a shared one: it links nobody"
+    )
+    max_devices_per_user: PositiveInt = Field(
+        200, description="a user seen on more devices than this is a robot or a shop desk: it links nothing"
+    )
+    merge_accounts: bool = Field(
+        False, description="whether accounts linked through devices count as one user, under the account seen first"
+    )
+
+
+class LedgerSettings(_Section):
+    """Where the ledger of taken files lies."""
+
+    url: SecretStr | None = Field(
+        None, description="postgresql+psycopg2:// URL; the ledger goes to its schema `userops`; default: SQLite"
+    )
+
+
 class EngineSettings(_Section):
     """Limits of the embedded DuckDB engine."""
 
@@ -147,6 +169,8 @@ class Settings(BaseSettings):
     churn: ChurnSettings = ChurnSettings()
     warning_list: WarningListSettings = WarningListSettings()
     gates: GateSettings = GateSettings()
+    identity: IdentitySettings = IdentitySettings()
+    ledger: LedgerSettings = LedgerSettings()
     engine: EngineSettings = EngineSettings()
     publish: PublishSettings = PublishSettings()
 
@@ -183,13 +207,17 @@ class Paths:
         self.sources = config / "sources"
         self.funnels_file = config / "funnels.yml"
         self.taxonomy_file = config / "event_taxonomy.csv"
+        self.identity_unbind_file = config / "identity_unbind.csv"
+        self.exchange_rates_file = config / "exchange_rates.csv"
 
         self.landing = home / "landing"
+        self.fetched = home / "fetched"
         self.ground_truth = home / "ground_truth"
         self.lake = home / "lake"
         self.raw = self.lake / "raw"
         self.incoming = self.lake / "incoming"
         self.quarantine = self.lake / "quarantine"
+        self.duplicates = self.lake / "duplicates"
         self.scores = self.lake / "scores"
         self.control = self.lake / "control"
         self.ledger_db = home / "ledger.sqlite"

@@ -112,6 +112,8 @@ TECHNICAL_COLUMNS: tuple[tuple[str, str, str], ...] = (
 _ID, _TEXT, _TS, _DATE = ColumnType.ID, ColumnType.TEXT, ColumnType.TIMESTAMP, ColumnType.DATE
 _MONEY, _NUMBER, _BOOL, _JSON = ColumnType.MONEY, ColumnType.NUMBER, ColumnType.BOOLEAN, ColumnType.JSON
 
+_PROPERTIES = Column("properties", _JSON, "everything else, as a JSON object", "其余属性（JSON）")
+
 _EVENTS = Entity(
     name="events",
     key="event_id",
@@ -143,7 +145,7 @@ _EVENTS = Entity(
         Column("object_category", _TEXT, "category of the thing acted on", "行为对象类目"),
         Column("value", _MONEY, "monetary or numeric value of the event", "事件数值"),
         Column("currency", _TEXT, "ISO 4217 code of `value`", "币种"),
-        Column("properties", _JSON, "everything else, as a JSON object", "其余属性（JSON）"),
+        _PROPERTIES,
     ),
 )
 
@@ -172,6 +174,7 @@ _ORDERS = Entity(
             "when this version was written, UTC; the latest version wins",
             "该版本更新时间（UTC），最新者生效",
         ),
+        _PROPERTIES,
     ),
 )
 
@@ -202,6 +205,7 @@ _ORDER_ITEMS = Entity(
         ),
         Column("currency", _TEXT, "ISO 4217 code", "币种"),
         Column("channel", _TEXT, "sales channel", "销售渠道"),
+        _PROPERTIES,
     ),
 )
 
@@ -229,6 +233,7 @@ _USERS = Entity(
             "when this version was written, UTC; the latest version wins",
             "该版本更新时间（UTC），最新者生效",
         ),
+        _PROPERTIES,
         Column("name", _TEXT, "name of the person", "姓名", pii=True),
         Column("phone", _TEXT, "telephone number", "手机号", pii=True),
         Column("email", _TEXT, "e-mail address", "邮箱", pii=True),
@@ -255,6 +260,7 @@ _FEEDBACK = Entity(
             "when this version was written, UTC; the latest version wins",
             "该版本更新时间（UTC），最新者生效",
         ),
+        _PROPERTIES,
     ),
 )
 
@@ -271,7 +277,7 @@ _CAMPAIGN_TOUCHES = Entity(
         Column("channel", _TEXT, "channel of the touch", "触达渠道"),
         Column("variant", _TEXT, "arm of the experiment", "实验分组"),
         Column("outcome", _TEXT, "sent, opened, clicked, converted or the export's own word", "触达结果"),
-        Column("properties", _JSON, "everything else, as a JSON object", "其余属性（JSON）"),
+        _PROPERTIES,
     ),
 )
 
@@ -293,11 +299,38 @@ _PRODUCTS = Entity(
             "when this version was written, UTC; the latest version wins",
             "该版本更新时间（UTC），最新者生效",
         ),
+        _PROPERTIES,
     ),
 )
 
+_IDENTITY_LINKS = Entity(
+    name="identity_links",
+    key="link_id",
+    derived_key=True,
+    time_columns=("link_time",),
+    columns=(
+        Column("link_id", _ID, "id of the link; a hash of the row where the export has none", "关联 ID"),
+        Column("anonymous_id", _ID, "one device or browser id", "设备或浏览器 ID", required=True),
+        Column("linked_anonymous_id", _ID, "another device or browser id of the same person", "同一人的另一设备 ID"),
+        Column("linked_user_id", _ID, "user id of the same person", "同一人的用户 ID"),
+        Column("link_time", _TS, "when the two were linked, UTC", "关联时间（UTC）"),
+        _PROPERTIES,
+    ),
+    one_of=("linked_anonymous_id", "linked_user_id"),
+)
+
 ENTITIES: dict[str, Entity] = {
-    item.name: item for item in (_EVENTS, _ORDERS, _ORDER_ITEMS, _USERS, _FEEDBACK, _CAMPAIGN_TOUCHES, _PRODUCTS)
+    item.name: item
+    for item in (
+        _EVENTS,
+        _ORDERS,
+        _ORDER_ITEMS,
+        _USERS,
+        _FEEDBACK,
+        _CAMPAIGN_TOUCHES,
+        _PRODUCTS,
+        _IDENTITY_LINKS,
+    )
 }
 
 

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from userops.config import Settings
 from userops.errors import ConfigError
-from userops.ingest.lake import CONTROL_COLUMNS, arrow_schema, control_file, write_table
+from userops.ingest.control_tables import CONTROL_COLUMNS
+from userops.ingest.lake import arrow_schema, control_file, write_table
 from userops.ingest.ledger import COMMITTED, Ledger
 from userops.ingest.sources import did_you_mean
 from userops.yamlfile import load_model

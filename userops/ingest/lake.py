@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from userops.config import Paths, Settings
 from userops.contracts.entities import ENTITIES, ColumnType, Entity
 from userops.errors import SourceFileError
+from userops.ingest.control_tables import CONTROL_COLUMNS
 
 NO_DATE = date(1970, 1, 1)
 SCHEMA_FILE = "_schema.parquet"
@@ -41,51 +42,6 @@ _SCORE_COLUMNS: tuple[tuple[str, str], ...] = (
         for part in ("code", "en", "zh", "contribution")
     ),
 )
-
-#: Columns of the small tables below lake/control/.
-CONTROL_COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
-    "ingest_batches": (
-        ("batch_id", "VARCHAR"),
-        ("batch_seq", "BIGINT"),
-        ("source", "VARCHAR"),
-        ("entity", "VARCHAR"),
-        ("file_path", "VARCHAR"),
-        ("file_sha256", "VARCHAR"),
-        ("file_bytes", "BIGINT"),
-        ("rows_read", "BIGINT"),
-        ("rows_loaded", "BIGINT"),
-        ("rows_deduplicated", "BIGINT"),
-        ("rows_quarantined", "BIGINT"),
-        ("rows_filtered", "BIGINT"),
-        ("committed_at", "TIMESTAMP"),
-    ),
-    "ingest_batch_dates": (
-        ("batch_id", "VARCHAR"),
-        ("batch_seq", "BIGINT"),
-        ("entity", "VARCHAR"),
-        ("event_date", "DATE"),
-        ("rows_loaded", "BIGINT"),
-    ),
-    "event_taxonomy": (
-        ("event_name", "VARCHAR"),
-        ("category", "VARCHAR"),
-        ("is_activity", "BOOLEAN"),
-        ("is_page_view", "BOOLEAN"),
-        ("is_interaction", "BOOLEAN"),
-        ("is_contribution", "BOOLEAN"),
-        ("label_en", "VARCHAR"),
-        ("label_zh", "VARCHAR"),
-    ),
-    "funnel_steps": (
-        ("funnel_id", "VARCHAR"),
-        ("funnel_name_en", "VARCHAR"),
-        ("funnel_name_zh", "VARCHAR"),
-        ("window_seconds", "BIGINT"),
-        ("step_number", "INTEGER"),
-        ("step_name", "VARCHAR"),
-        ("event_name", "VARCHAR"),
-    ),
-}
 
 
 def reached(point: str) -> None:

@@ -6,11 +6,14 @@ import codecs
 import difflib
 import hashlib
 import json
+import re
+from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
 from userops.config import Settings
 from userops.contracts.entities import ENTITIES, Entity
@@ -19,39 +22,90 @@ from userops.yamlfile import load_model
 
 #: Column name, inside `expr` and `filter`, of the file's path relative to landing/.
 FILE_COLUMN = "_file"
-EPOCH_FORMATS = ("epoch_s", "epoch_ms")
+EPOCH_FORMATS = ("epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
+#: Format of a time that is a number of days since `anchor`.
+RELATIVE_DAYS = "relative_days"
+#: Format delimiter that stands for runs of blanks and tabs.
+WHITESPACE = "whitespace"
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FilesSpec(_Section):
-    """Which files below landing/ belong to the source."""
+class CompleteSpec(_Section):
+    """When a file may be taken: all that is given must hold."""
 
-    path: str = Field(description="folder below landing/")
-    pattern: str = Field(description="file name pattern below that folder, such as events_*.jsonl.gz")
+    stable_seconds: int = Field(0, ge=0, description="size and time stamp unchanged for at least this long")
+    marker: str | None = Field(None, description="name of a file in the same folder, such as _SUCCESS")
+    marker_suffix: str | None = Field(None, description="suffix of a file beside each one: data.csv and data.csv.done")
+
+    @field_validator("marker", "marker_suffix")
+    @classmethod
+    def _plain_name(cls, value: str | None) -> str | None:
+        if value is not None and (not value.strip() or "/" in value):
+            raise ValueError("a file name or suffix without `/`, such as _SUCCESS or .done")
+        return value
+
+
+class FilesSpec(_Section):
+    """Which files belong to the source: a folder below landing/ (`path`), or a folder anywhere (`url`)."""
+
+    path: str | None = Field(None, description="folder below landing/")
+    url: str | None = Field(None, description="fsspec URL of a folder: s3://, gs://, sftp://, http(s)://, file://")
+    connection: str | None = Field(None, description="id of the Airflow connection with the credentials of `url`")
+    pattern: str = Field(description="file pattern below that folder: events_*.jsonl.gz, dt=*/part-*.parquet, **/*.csv")
     optional: bool = Field(False, description="whether the folder may be missing or empty")
+    complete: CompleteSpec = CompleteSpec()
 
     @field_validator("path", "pattern")
     @classmethod
-    def _inside_landing(cls, value: str) -> str:
+    def _inside_folder(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         if not value.strip() or PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts:
-            raise ValueError("a relative path below landing/, without `..`")
+            raise ValueError("a relative path, without `..`")
         return value
+
+    @field_validator("url")
+    @classmethod
+    def _no_password(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if not parts.scheme or "://" not in value:
+            raise ValueError("a URL such as s3://bucket/folder or sftp://host/folder")
+        if parts.password is not None:
+            raise ValueError("a URL without a password; credentials belong into an Airflow connection")
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.url is None):
+            raise ValueError("exactly one of `path` (a folder below landing/) and `url` (a folder anywhere)")
+        if self.connection is not None and self.url is None:
+            raise ValueError("`connection` only together with `url`")
+        return self
 
 
 class FormatSpec(_Section):
     """How the bytes of a file are read."""
 
-    type: Literal["csv", "jsonl", "parquet"]
-    compression: Literal["auto", "none", "gzip"] = Field("auto", description="auto looks at the file's first bytes")
-    delimiter: str = Field(",", min_length=1, max_length=4)
+    type: Literal["csv", "fixed", "jsonl", "json", "parquet", "xlsx"]
+    compression: Literal["auto", "none", "gzip", "zstd", "zip"] = Field(
+        "auto", description="auto looks at the file's first bytes"
+    )
+    member: str | None = Field(None, description="zip: pattern of the one file to read, such as orders_*.csv")
+    delimiter: str = Field(",", min_length=1, description=f"1 to 4 characters, or `{WHITESPACE}`: runs of blanks")
     quote: str = Field('"', max_length=1)
     escape: str = Field('"', max_length=1)
     header: bool = True
+    skip_lines: int = Field(0, ge=0, description="csv, fixed, xlsx: lines above the header (or the first record)")
     encoding: str = "utf-8"
-    names: tuple[str, ...] = Field((), description="column names of a csv without a header line")
+    names: tuple[str, ...] = Field((), description="column names of a csv, fixed or xlsx file without a header line")
+    widths: tuple[PositiveInt, ...] = Field((), description="fixed: width of each column in characters")
+    records: str | None = Field(None, description="json: JSON path of the array of records; default: the document")
+    sheet: str | int = Field(1, description="xlsx: name or 1-based number of the sheet")
 
     @field_validator("encoding")
     @classmethod
@@ -59,31 +113,84 @@ class FormatSpec(_Section):
         try:
             return codecs.lookup(value).name
         except LookupError:
-            raise ValueError("an encoding Python knows, such as utf-8, gb18030 or latin-1") from None
+            raise ValueError("an encoding Python knows, such as utf-8, gb18030, utf-16 or latin-1") from None
+
+    @field_validator("delimiter")
+    @classmethod
+    def _short_delimiter(cls, value: str) -> str:
+        if len(value) > 4 and value != WHITESPACE:
+            raise ValueError(f"1 to 4 characters, or `{WHITESPACE}`")
+        return value
+
+    @field_validator("records")
+    @classmethod
+    def _json_path(cls, value: str | None) -> str | None:
+        return None if value is None else checked_json_path(value)
 
     @model_validator(mode="after")
     def _names_only_without_header(self) -> Self:
-        if self.type == "csv" and not self.header and not self.names:
+        tabular = self.type in ("csv", "fixed", "xlsx")
+        if tabular and not self.header and not self.names:
             raise ValueError("`names`, one per column, because `header` is false")
-        if self.names and (self.header or self.type != "csv"):
-            raise ValueError("`names` only together with type csv and `header: false`")
+        if self.names and (self.header or not tabular):
+            raise ValueError("`names` only together with type csv, fixed or xlsx and `header: false`")
         if len({name.lower() for name in self.names}) != len(self.names):
             raise ValueError("`names` that differ by more than upper and lower case")
         return self
 
+    @model_validator(mode="after")
+    def _options_of_the_type(self) -> Self:
+        if (self.type == "fixed") != bool(self.widths):
+            raise ValueError("`widths`, one per column, exactly when `type` is fixed")
+        if self.names and self.widths and len(self.names) != len(self.widths):
+            raise ValueError("as many `names` as `widths`")
+        if self.records is not None and self.type != "json":
+            raise ValueError("`records` only together with type json")
+        if self.skip_lines and self.type not in ("csv", "fixed", "xlsx"):
+            raise ValueError("`skip_lines` only together with type csv, fixed or xlsx")
+        if self.type in ("parquet", "xlsx") and self.encoding != "utf-8":
+            raise ValueError(f"no `encoding` for type {self.type}: its text is Unicode")
+        return self
+
+
+def checked_json_path(value: str) -> str:
+    """Return a JSON path as DuckDB takes it: `$.user.id`, `$.items[0]`, keys with other signs in double quotes.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch(r"""\$(\.(\w+|"[^"]+")|\[\d+\])*""", value):
+        raise ValueError('a JSON path such as $.user.id, $.items[0].sku or $.properties."$os"')
+    return value
+
 
 class ColumnMapping(_Section):
-    """What fills one canonical column: exactly one of a source column, an expression and a constant."""
+    """What fills one canonical column: exactly one of a source column, a JSON path, an expression and a constant."""
 
     column: str | None = None
+    path: str | None = Field(None, description="jsonl and json: JSON path of a nested field, such as $.user.id")
     expr: str | None = None
     value: str | int | float | bool | None = None
-    format: str | None = Field(None, description="strptime format, epoch_s or epoch_ms; default ISO 8601")
+    format: str | None = Field(
+        None,
+        description="times: strptime format, epoch_s, epoch_ms, epoch_us, epoch_ns or relative_days; default ISO 8601",
+    )
+    anchor: date | None = Field(None, description="relative_days: the date of day 0, in the source's zone")
+    decimal: Literal[".", ","] | None = Field(
+        None, description='money and numbers: the decimal sign, default "."; the other one groups thousands'
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _json_path(cls, value: str | None) -> str | None:
+        return None if value is None else checked_json_path(value)
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        if sum(item is not None for item in (self.column, self.expr, self.value)) != 1:
-            raise ValueError("exactly one of `column`, `expr` and `value`")
+        if sum(item is not None for item in (self.column, self.path, self.expr, self.value)) != 1:
+            raise ValueError("exactly one of `column`, `path`, `expr` and `value`")
+        if (self.format == RELATIVE_DAYS) != (self.anchor is not None):
+            raise ValueError("`anchor`, the date of day 0, exactly when `format` is relative_days")
         return self
 
     @property
@@ -99,8 +206,24 @@ def _column_name_shorthand(value: Any) -> Any:
     if isinstance(value, str):
         return {"column": value}
     if not isinstance(value, dict | ColumnMapping):
-        raise ValueError("a source column name, or a mapping with `column`, `expr` or `value`")
+        raise ValueError("a source column name, or a mapping with `column`, `path`, `expr` or `value`")
     return value
+
+
+class TypeDriftSpec(_Section):
+    """When values of the wrong type hold the whole file instead of their own rows."""
+
+    share: float = Field(0.01, ge=0.0, le=1.0, description="largest share of a file's rows with an unreadable value")
+    rows: PositiveInt = Field(10, description="fewer unreadable rows than this never hold a file")
+
+
+class VolumeSpec(_Section):
+    """What an unusual number of rows on a business date does: `stop` the day, `flag` the source, or nothing."""
+
+    empty: Literal["stop", "flag", "ignore"] = "flag"
+    excess: Literal["stop", "flag", "ignore"] = "flag"
+    factor: float = Field(10.0, gt=1.0, description="excess: at least this many times the expected rows")
+    min_expected: PositiveInt = Field(20, description="days expected to have fewer rows than this are not judged")
 
 
 class Source(_Section):
@@ -115,6 +238,15 @@ class Source(_Section):
     event_names: dict[str, str] = Field(default_factory=dict)
     unknown_events: Literal["keep", "quarantine"] = "keep"
     filter: str | None = Field(None, min_length=1, description="rows for which this is not true are filtered")
+    ignore: tuple[str, ...] = Field((), description="columns that are known and not wanted: neither kept nor reported")
+    new_columns: Literal["keep", "drop"] = Field(
+        "keep", description="columns neither mapped nor ignored: kept in `properties`, or left out; reported either way"
+    )
+    type_drift: TypeDriftSpec = TypeDriftSpec()
+    volume: VolumeSpec = VolumeSpec()
+    on_failure: Literal["continue", "stop_day"] = Field(
+        "continue", description="a file or source that cannot be taken: the others go on, or the day stops"
+    )
     max_quarantine_share: float | None = Field(None, ge=0.0, le=1.0)
 
     @field_validator("timezone")
@@ -131,8 +263,8 @@ class Source(_Section):
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change when anything but the file pattern or the gate's threshold changes."""
-        document = self.model_dump(mode="json", exclude={"files", "max_quarantine_share"})
+        """16 hex digits that change when anything that shapes rows changes."""
+        document = self.model_dump(mode="json", exclude={"files", "max_quarantine_share", "volume", "on_failure"})
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -213,6 +345,20 @@ def _check_columns(source: Source, file: Path) -> None:
                 f"`{name}`, which `{contract.name}` does not have",
                 f"one of {', '.join(known)}",
                 did_you_mean(name, known) or "correct the name, or put the field into `properties`",
+            )
+        if mapping.path is not None and source.format.type not in ("jsonl", "json"):
+            raise ConfigError(
+                f"{where}.path",
+                f"a JSON path in a source of type {source.format.type}",
+                "`path` in jsonl and json sources only",
+                "use `column` or `expr`",
+            )
+        if mapping.decimal is not None and contract.column(name).type.duckdb != "DECIMAL(18,4)":
+            raise ConfigError(
+                f"{where}.decimal",
+                f"a decimal sign on a column of type {contract.column(name).type.value}",
+                "`decimal` on money and numbers only",
+                "remove `decimal`",
             )
         if mapping.format is not None and contract.column(name).type.duckdb not in ("TIMESTAMP", "DATE"):
             raise ConfigError(
