@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from userops.sqltext import identifier, literal
+
+#: What happens when a check does not hold: the day stops; the sources at fault stay out of the lake and are red; they
+#: are red only; they are warned about. An expectation that itself raises always stops the day.
+Consequence = Literal["stop_day", "leave_out", "report", "flag"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Check:
         arguments: its arguments.
         columns: the columns it is about, for the report.
         bad_rows: SQL that returns the rows that break it (over `{batch}`); None when no single row does.
+        consequence: what happens when it does not hold.
     """
 
     type: str
@@ -32,6 +37,7 @@ class Check:
     note_en: str
     note_zh: str
     bad_rows: str | None
+    consequence: Consequence = "stop_day"
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Suite:
         table: table or view in the file that is checked.
         schema: its schema.
         shown: columns that make up a sample of bad rows, besides those of the check.
+        figures: columns of a small table that the report shows whole, whether or not the checks hold.
     """
 
     name: str
@@ -52,6 +59,7 @@ class Suite:
     checks: tuple[Check, ...]
     schema: str = "main"
     shown: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
 
 
 def not_null(column: str, note_en: str, note_zh: str) -> Check:
@@ -116,7 +124,9 @@ def row_count(note_en: str, note_zh: str, minimum: int | None = None, maximum: i
     )
 
 
-def no_rows(query: str, columns: Sequence[str], note_en: str, note_zh: str) -> Check:
+def no_rows(
+    query: str, columns: Sequence[str], note_en: str, note_zh: str, consequence: Consequence = "stop_day"
+) -> Check:
     """Expect `query` (over `{batch}`) to return nothing.
 
     Args:
@@ -124,13 +134,16 @@ def no_rows(query: str, columns: Sequence[str], note_en: str, note_zh: str) -> C
     """
     text = "\n".join(line.rstrip() for line in query.strip().splitlines())
     return Check(
-        "UnexpectedRowsExpectation", {"unexpected_rows_query": text}, tuple(columns), note_en, note_zh, text
+        "UnexpectedRowsExpectation", {"unexpected_rows_query": text}, tuple(columns), note_en, note_zh, text,
+        consequence,
     )  # fmt: skip
 
 
-def where(condition: str, columns: Sequence[str], note_en: str, note_zh: str) -> Check:
+def where(
+    condition: str, columns: Sequence[str], note_en: str, note_zh: str, consequence: Consequence = "stop_day"
+) -> Check:
     """Expect no row for which `condition` is true."""
-    return no_rows(f"select * from {{batch}} where {condition}", columns, note_en, note_zh)
+    return no_rows(f"select * from {{batch}} where {condition}", columns, note_en, note_zh, consequence)
 
 
 def exists_in(column: str, relation: str, other_column: str, note_en: str, note_zh: str) -> Check:

@@ -6,7 +6,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, Literal
 
+from expectations.checks import Consequence
+
 Status = Literal["passed", "failed", "error"]
+#: `noticed`: something does not hold that stops no more than the sources it is about.
+Outcome = Literal["passed", "noticed", "failed"]
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class CheckResult:
         total: rows of the table.
         sample: up to five of them, without personal data; values as text.
         result: Great Expectations' own result, compacted.
+        consequence: what it means that the check does not hold.
     """
 
     type: str
@@ -31,11 +36,23 @@ class CheckResult:
     sample: list[dict[str, str]] = field(default_factory=list)
     message: str | None = None
     result: dict[str, Any] = field(default_factory=dict)
+    consequence: Consequence = "stop_day"
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether it holds, and whether the day stops when it does not."""
+        if self.status == "passed":
+            return "passed"
+        return "failed" if self.status == "error" or self.consequence == "stop_day" else "noticed"
 
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """What came out of one suite."""
+    """What came out of one suite.
+
+    Attributes:
+        figures: the rows of a small table, for the report; values as text.
+    """
 
     name: str
     table: str
@@ -43,11 +60,13 @@ class SuiteResult:
     title_zh: str
     rows: int
     checks: list[CheckResult]
+    figures: list[dict[str, str]] = field(default_factory=list)
 
     @property
-    def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.status == "passed" for check in self.checks)
+    def outcome(self) -> Outcome:
+        """The worst outcome of its checks."""
+        outcomes = {check.outcome for check in self.checks}
+        return "failed" if "failed" in outcomes else "noticed" if "noticed" in outcomes else "passed"
 
 
 @dataclass(frozen=True)
@@ -70,13 +89,18 @@ class GateResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every suite passed."""
-        return all(suite.passed for suite in self.suites)
+        """Whether the day goes on."""
+        return not self.failures
 
     @property
     def failures(self) -> list[tuple[SuiteResult, CheckResult]]:
-        """Every check that did not pass, with its suite."""
-        return [(suite, check) for suite in self.suites for check in suite.checks if check.status != "passed"]
+        """Every check that stops the day, with its suite."""
+        return self._with_outcome("failed")
+
+    @property
+    def notices(self) -> list[tuple[SuiteResult, CheckResult]]:
+        """Every check that does not hold and stops no more than the sources it is about, with its suite."""
+        return self._with_outcome("noticed")
 
     @property
     def check_count(self) -> int:
@@ -87,4 +111,10 @@ class GateResult:
         """JSON-able form."""
         content = asdict(self)
         content["as_of"] = self.as_of.isoformat()
-        return {"success": self.passed, "checks": self.check_count, "failed": len(self.failures), **content}
+        return {
+            "success": self.passed, "checks": self.check_count, "failed": len(self.failures),
+            "noticed": len(self.notices), **content,
+        }  # fmt: skip
+
+    def _with_outcome(self, outcome: Outcome) -> list[tuple[SuiteResult, CheckResult]]:
+        return [(suite, check) for suite in self.suites for check in suite.checks if check.outcome == outcome]

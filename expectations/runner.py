@@ -18,6 +18,9 @@ from userops.contracts.entities import ENTITIES
 from userops.sqltext import identifier
 
 SAMPLE_ROWS = 5
+_FIGURE_ROWS = 200
+#: Severity, in Great Expectations' words, of what a check that does not hold brings about.
+_SEVERITY = {"stop_day": "critical", "leave_out": "critical", "report": "critical", "flag": "warning"}
 _LONGEST_VALUE = 120
 #: Columns of personal data: never in a sample, never in a mart.
 PII_COLUMNS = frozenset(
@@ -99,14 +102,15 @@ def _run_suite(context: Any, source: Any, suite: Suite) -> SuiteResult:
             _check_result(connection, suite, check, by_number.get(number), relation, total)
             for number, check in enumerate(suite.checks)
         ]
-    return SuiteResult(suite.name, suite.table, suite.title_en, suite.title_zh, total, checks)
+        figures = _figures(connection, suite, relation)
+    return SuiteResult(suite.name, suite.table, suite.title_en, suite.title_zh, total, checks, figures)
 
 
 def _expectation(check: Check, number: int) -> Any:
     import great_expectations.expectations as gxe
 
     meta = {"number": number, "en": check.note_en, "zh": check.note_zh}
-    return getattr(gxe, check.type)(**check.arguments, meta=meta)
+    return getattr(gxe, check.type)(**check.arguments, severity=_SEVERITY[check.consequence], meta=meta)
 
 
 def _check_result(
@@ -122,8 +126,9 @@ def _check_result(
         key: value for key, value in result.items() if key != "details" and not key.startswith("partial_unexpected")
     }
     return CheckResult(
-        check.type, check.columns, check.note_en, check.note_zh, status, unexpected, total, sample, message, compact
-    )
+        check.type, check.columns, check.note_en, check.note_zh, status, unexpected, total, sample, message, compact,
+        check.consequence,
+    )  # fmt: skip
 
 
 def _status(outcome: Mapping[str, Any] | None) -> tuple[Status, str | None]:
@@ -169,6 +174,15 @@ def _sample(connection: Any, suite: Suite, check: Check, relation: str) -> list[
         {name: _shown(value) for name, value in row.items() if name not in PII_COLUMNS and (own or name in wanted)}
         for row in rows.mappings()
     ]
+
+
+def _figures(connection: Any, suite: Suite, relation: str) -> list[dict[str, str]]:
+    """Return the figures of a small table, in its own order."""
+    if not suite.figures:
+        return []
+    names = ", ".join(identifier(name) for name in suite.figures)
+    rows = connection.exec_driver_sql(f"select {names} from {relation} limit {_FIGURE_ROWS}")
+    return [{name: _shown(value) for name, value in row.items()} for row in rows.mappings()]
 
 
 def _shown(value: Any) -> str:

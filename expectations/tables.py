@@ -31,12 +31,26 @@ class Tables:
         return f"{identifier(self.schemas[name])}.{identifier(name)}"
 
     def suite(
-        self, name: str, title_en: str, title_zh: str, grain: Sequence[str], checks: Sequence[Check]
+        self,
+        name: str,
+        title_en: str,
+        title_zh: str,
+        grain: Sequence[str],
+        checks: Sequence[Check],
+        nullable: Sequence[str] = (),
     ) -> list[Suite]:
-        """Return the suite of table `name`, its grain checked first; none when it is not built."""
+        """Return the suite of table `name`, its grain checked first; none when it is not built.
+
+        Args:
+            nullable: columns of the grain that may be null; null is a value like any other then.
+        """
         if name not in self.schemas:
             return []
-        keys = [not_null(column, f"{column} is always there", f"{column} 不为空") for column in grain]
+        keys = [
+            not_null(column, f"{column} is always there", f"{column} 不为空")
+            for column in grain
+            if column not in nullable
+        ]
         listed = ", ".join(grain)
         grain_check = unique(grain, f"one row per {listed}", f"每个 {listed} 只有一行")
         return [Suite(name, name, title_en, title_zh, (*keys, grain_check, *checks), self.schemas[name], tuple(grain))]

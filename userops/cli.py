@@ -14,7 +14,9 @@ from userops import __version__
 from userops.business_date import parse_business_date, yesterday
 from userops.config import Settings, load_settings
 from userops.errors import UseropsError
+from userops.ingest.commands import print_status, quarantine_app
 from userops.log import configure_logging
+from userops.onboard.command import check_command, onboard_command
 from userops.simulate.command import simulate_command
 from userops.steps import DAILY_STEPS, TRAINING_STEPS, StepContext, StepReport, run_step, writer_lock
 
@@ -33,19 +35,29 @@ AsOf = Annotated[
 ]
 
 app.command("simulate")(simulate_command)
+app.command("onboard")(onboard_command)
+app.command("check")(check_command)
+
+
+app.add_typer(quarantine_app, name="quarantine")
 
 
 @app.command()
 def ingest(
     as_of: AsOf = None,
     status: Annotated[bool, typer.Option("--status", help="Only show what was taken from every file.")] = False,
+    source: Annotated[str | None, typer.Option("--source", help="With --status: only this source.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --status: machine-readable.")] = False,
+    again: Annotated[
+        list[str] | None,
+        typer.Option("--again", help="Take all present files of this source again, under its YAML of now."),
+    ] = None,
 ) -> None:
     """Take new files from the landing folder: stage them, gate them, load them into the lake."""
-    settings = load_settings()
     if status:
-        _print_ingest_status(settings)
+        print_status(load_settings(), source, as_json)
         return
-    _run(("ingest", "gate_lake", "load"), as_of)
+    _run(("ingest", "gate_lake", "load", "source_health"), as_of, again=frozenset(again or ()))
 
 
 @app.command()
@@ -150,31 +162,35 @@ def _business_date(as_of: str | None, settings: Settings) -> StepContext:
     return StepContext(settings, parse_business_date(as_of) if as_of else yesterday(settings.tz))
 
 
-def _run(steps: Sequence[str], as_of: str | None) -> None:
+def _run(steps: Sequence[str], as_of: str | None, again: frozenset[str] = frozenset()) -> None:
     settings = load_settings()
     configure_logging(settings.log_format)
     context = _business_date(as_of, settings)
     reports: list[tuple[str, StepReport]] = []
-    for number, name in enumerate(steps, start=1):
-        errors.print(f"[bold cyan]({number}/{len(steps)}) {name}[/] as of {context.as_of}")
-        reports.append((name, run_step(name, context)))
+    try:
+        for number, name in enumerate(steps, start=1):
+            errors.print(f"[bold cyan]({number}/{len(steps)}) {name}[/] as of {context.as_of}")
+            report = _take_again(context, again) if name == "ingest" and again else run_step(name, context)
+            reports.append((name, report))
+    finally:  # what was done before a step failed is worth knowing, too
+        _print_reports(reports)
+
+
+def _print_reports(reports: Sequence[tuple[str, StepReport]]) -> None:
     for name, report in reports:
         console.print(f"[bold]{name}[/]: {report.summary}", highlight=False)
         for label, path in report.outputs.items():
             console.print(f"    {label}: {path}", highlight=False, soft_wrap=True)
 
 
-def _print_ingest_status(settings: Settings) -> None:
-    from userops.ingest.runner import reconciliation
+def _take_again(context: StepContext, again: frozenset[str]) -> StepReport:
+    from userops.ingest.runner import stage_landing
 
-    table = Table(title="What was taken from every file")
-    counts = ("rows_read", "rows_loaded", "rows_deduplicated", "rows_quarantined", "rows_filtered")
-    columns = ("source", "file_path", "state", *counts)
-    for column in columns:
-        table.add_column(column.removeprefix("rows_"), justify="right" if column.startswith("rows_") else "left")
-    for row in reconciliation(settings):
-        table.add_row(*(str(getattr(row, column)) for column in columns))
-    console.print(table)
+    with writer_lock(context.settings):
+        report = stage_landing(context, again=again)
+    for warning in report.warnings:
+        errors.print(warning, style="yellow", markup=False)
+    return report
 
 
 if __name__ == "__main__":

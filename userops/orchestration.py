@@ -1,13 +1,15 @@
 """Airflow's side of the steps: the environment it runs in, and a step as a task.
 
-Airflow itself is imported only inside `step_task`, so that the library works, and is tested, without it.
+Airflow itself is imported only inside functions, so that the library works, and is tested, without it.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from userops.business_date import business_date_of
 from userops.config import PROJECT_ROOT, Settings, load_settings
@@ -15,6 +17,8 @@ from userops.errors import LockedError, UseropsError
 from userops.steps import StepContext, run_step
 
 WRITER_POOL = "duckdb_writer"
+#: Airflow's own pool, for tasks that do not open the warehouse file.
+READER_POOL = "default_pool"
 
 #: A task waits 1, 2, 4 minutes between tries: long enough for a lock to clear or a disk to be mended.
 DEFAULT_ARGS: dict[str, Any] = {
@@ -25,6 +29,8 @@ DEFAULT_ARGS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
     "pool": WRITER_POOL,
 }
+
+_Result = TypeVar("_Result")
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
@@ -55,21 +61,62 @@ def step_task(name: str, doc: str) -> Any:
     return run()
 
 
-def run_task_step(name: str, data_interval_end: datetime | None) -> dict[str, Any]:
-    """Run one step inside Airflow and return its report for XCom.
+def source_step_task(name: str, doc: str, sources: Any) -> Any:
+    """Return a mapped task that runs the step `name` once per source, each instance called after its source.
+
+    It only reads, so it does not stand in the writer's queue.
+
+    Args:
+        sources: the task that lists the sources at run time (`sources_task`).
+    """
+    from airflow.sdk import task
+
+    @task(task_id=name, doc_md=doc, map_index_template="{{ task.op_kwargs['source'] }}", pool=READER_POOL)
+    def run(source: str, data_interval_end: datetime | None = None) -> dict[str, Any]:
+        return run_task_step(name, data_interval_end, source)
+
+    return run.expand(source=sources)
+
+
+def sources_task() -> Any:
+    """Return an Airflow task that lists the sources, so that a new source YAML shows without a change of the DAG."""
+    from airflow.sdk import task
+
+    @task(
+        task_id="sources",
+        doc_md="The sources of the configuration, and every other that this run has a note about.",
+        pool=READER_POOL,
+    )
+    def list_sources(data_interval_end: datetime | None = None) -> list[str]:
+        from userops.ingest.health import source_names
+
+        return _for_business_date(data_interval_end, source_names)
+
+    return list_sources()
+
+
+def run_task_step(name: str, data_interval_end: datetime | None, source: str | None = None) -> dict[str, Any]:
+    """Run one step inside Airflow, for `source` alone when there is one, and return its report for XCom.
 
     Raises:
-        AirflowFailException: bad configuration, bad input, a failed gate: a second try would fail in the same way.
+        AirflowFailException: bad configuration, bad input, a failed gate, a red source: a second try would fail in
+            the same way.
         LockedError: another writer is at work; Airflow tries again.
     """
+    return _for_business_date(
+        data_interval_end, lambda context: run_step(name, replace(context, source=source)).as_dict()
+    )
+
+
+def _for_business_date(data_interval_end: datetime | None, work: Callable[[StepContext], _Result]) -> _Result:
+    """Do `work` for the business date of the data interval; turn what a person must mend into a failure for good."""
     from airflow.sdk.exceptions import AirflowFailException
 
     if data_interval_end is None:
         raise AirflowFailException("the run has no data interval; trigger it with a logical date")
-    settings = load_settings()
-    as_of = business_date_of(data_interval_end, settings.tz)
     try:
-        return run_step(name, StepContext(settings, as_of)).as_dict()
+        settings = load_settings()
+        return work(StepContext(settings, business_date_of(data_interval_end, settings.tz)))
     except LockedError:
         raise
     except UseropsError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import entry_points
@@ -24,10 +24,12 @@ log = structlog.get_logger(__name__)
 
 #: What `user_ops_daily` and `userops run` execute, in order.
 DAILY_STEPS = (
-    "ingest", "gate_lake", "load", "build", "features", "score", "lists", "gate_marts", "publish",
+    "ingest", "gate_lake", "load", "build", "features", "score", "lists", "gate_marts", "publish", "source_health",
 )  # fmt: skip
 #: What `churn_model_weekly` and `userops train` execute, in order.
 TRAINING_STEPS = ("build", "train")
+#: Steps that only read what the others wrote to the ledger: they need not wait for the writer.
+_READING_STEPS = frozenset({"source_health"})
 
 _OWN_STEPS = {
     "ingest": "userops.ingest.runner:stage_landing",
@@ -36,15 +38,22 @@ _OWN_STEPS = {
     "features": "userops.warehouse.build:build_features",
     "lists": "userops.warehouse.build:build_lists",
     "publish": "userops.warehouse.publish:publish",
+    "source_health": "userops.ingest.health:source_health",
 }
 
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step may know: the settings and the business date it works for."""
+    """What a step may know.
+
+    Attributes:
+        as_of: business date it works for.
+        source: the only source it works for, where a step can be run for one alone; None: all of them.
+    """
 
     settings: Settings
     as_of: date
+    source: str | None = None
 
 
 @dataclass
@@ -99,7 +108,7 @@ def all_step_names() -> set[str]:
 
 
 def run_step(name: str, context: StepContext) -> StepReport:
-    """Run one step under the writer's lock and log what it did.
+    """Run one step, under the writer's lock unless it only reads, and log what it did.
 
     Raises:
         UseropsError: whatever the step raises.
@@ -107,14 +116,15 @@ def run_step(name: str, context: StepContext) -> StepReport:
     """
     step = find_step(name)
     started = time.monotonic()
-    log.info("step started", step=name, as_of=context.as_of.isoformat())
-    with writer_lock(context.settings):
+    about = {"step": name} if context.source is None else {"step": name, "source": context.source}
+    log.info("step started", **about, as_of=context.as_of.isoformat())
+    with nullcontext() if name in _READING_STEPS else writer_lock(context.settings):
         report = step(context)
     for warning in report.warnings:
-        log.warning(warning, step=name)
+        log.warning(warning, **about)
     log.info(
         "step finished",
-        step=name,
+        **about,
         summary=report.summary,
         seconds=round(time.monotonic() - started, 1),
         **_flat(report.outputs),

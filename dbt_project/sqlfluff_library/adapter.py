@@ -10,8 +10,13 @@ def dispatch(name: str, package: str) -> Callable[..., str]:
     del package
 
     def render(*arguments: object) -> str:
-        if name == "date_spine":  # the one macro whose result is a query
+        # the macros whose result is more than an expression
+        if name == "date_spine":
             return f"select calendar_date from {arguments[-1]}"
+        if name == "connected_components":
+            return f"select node from {arguments[0]}"
+        if name == "left_join_valid_at":
+            return f"left join {arguments[0]} as {arguments[1]} on {arguments[3]} = {arguments[1]}.{arguments[2]}"
         return f"{name}({', '.join(str(argument) for argument in arguments)})"
 
     return render

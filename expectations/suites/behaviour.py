@@ -1,4 +1,4 @@
-"""What is expected of what users do: sessions, active days, daily engagement, and the accounts of ingest."""
+"""What is expected of what users do: sessions, active days and daily engagement."""
 
 from __future__ import annotations
 
@@ -47,15 +47,6 @@ def suites(tables: Tables) -> list[Suite]:
                 for share in ("stickiness", "bounce_rate", "contribution_rate", "interaction_rate")
             ),
             *_daily_active_users_agree(tables),
-        ],
-    )  # fmt: skip
-    found += tables.suite(
-        "agg_ingest_reconciliation", "Accounts of ingest", "入湖行数核对", ["entity", "batch_id"],
-        [
-            where("rows_read <> rows_loaded + rows_deduplicated + rows_quarantined + rows_filtered",
-                  ("rows_read", "rows_loaded", "rows_deduplicated", "rows_quarantined", "rows_filtered"),
-                  "rows read = loaded + deduplicated + quarantined + filtered, for every file",
-                  "每个文件：读取行数 = 入湖 + 去重 + 隔离 + 过滤"),
         ],
     )  # fmt: skip
     return found

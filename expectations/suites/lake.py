@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 
-from expectations.checks import Check, Suite, between, no_rows, not_null, unique, where
+from expectations.checks import Check, Consequence, Suite, between, no_rows, not_null, unique, where
 from userops.contracts.entities import Entity
 from userops.ingest.lake import NO_DATE
 from userops.sqltext import identifier, literal
 
 #: Amounts that the contract calls "not negative".
 _NOT_NEGATIVE = ("discount_amount", "refund_amount")
+
+_EN: dict[Consequence, str] = {
+    "stop_day": "else the day stops",
+    "leave_out": "else the source's new files are left out",
+    "report": "else the source is red",
+    "flag": "else a warning",
+}
+_ZH: dict[Consequence, str] = {
+    "stop_day": "否则停止当日流程",
+    "leave_out": "否则剔除该来源的新文件",
+    "report": "否则该来源告警",
+    "flag": "否则提示",
+}
+_VOLUME_EN = {
+    "empty": "rows on the business date of the run, where the four weeks before let expect them",
+    "excess": "fewer rows than the expected ones times volume.factor",
+}
+_VOLUME_ZH = {
+    "empty": "按前四周的规律应有数据的业务日不为空",
+    "excess": "行数低于预期的 volume.factor 倍",
+}
 
 
 def staged_entity_suite(
@@ -35,6 +57,7 @@ def staged_entity_suite(
         _dates_in_bounds(entity, first, last),
         _dates_are_local(entity, timezone),
         *_amounts(entity),
+        _properties(entity),
         not_null("_batch_id", "every row says which batch brought it", "每行都注明来源批次"),
     ]
     return Suite(
@@ -86,22 +109,57 @@ def staged_batches_suite() -> Suite:
     )
 
 
-def staged_sources_suite() -> Suite:
-    """Return the suite of each source's quarantined share."""
+def staged_sources_suite(consequences: Iterable[Consequence]) -> Suite:
+    """Return the suite of each source's quarantined share; files held whole are told elsewhere and do not count.
+
+    Args:
+        consequences: what the staged sources want done, as far as it occurs.
+    """
+    figures = ("rows_read", "rows_quarantined", "quarantined_share", "max_quarantine_share", "commonest_reason")
     return Suite(
         name="staged_sources",
         table="staged_sources",
         title_en="Quarantined share of each source",
         title_zh="各数据源隔离率",
-        checks=(
+        checks=tuple(
             where(
-                "quarantined_share > max_quarantine_share",
-                ("rows_read", "rows_quarantined", "quarantined_share", "max_quarantine_share", "commonest_reason"),
-                "no source has more of its rows quarantined than it may (key max_quarantine_share)",
-                "各数据源的隔离率不超过上限（max_quarantine_share）",
-            ),
+                f"quarantined_share > max_quarantine_share and consequence = {literal(consequence)}",
+                figures,
+                f"no source has more of its rows quarantined than max_quarantine_share; {_EN[consequence]}",
+                f"各数据源的隔离率不超过上限 max_quarantine_share；{_ZH[consequence]}",
+                consequence,
+            )
+            for consequence in consequences
         ),
         shown=("source",),
+        figures=("source", *figures),
+    )
+
+
+def staged_volume_suite(consequences: Iterable[tuple[str, Consequence]]) -> Suite:
+    """Return the suite of the rows of each judged source and business date, beside the expected ones.
+
+    Args:
+        consequences: (`empty` or `excess`, what the judged sources want done), as far as it occurs.
+    """
+    figures = ("business_date", "expected_rows", "actual_rows", "rows_staged", "verdict")
+    return Suite(
+        name="staged_volume",
+        table="staged_volume",
+        title_en="Rows per source and business date",
+        title_zh="各数据源每日数据量",
+        checks=tuple(
+            where(
+                f"verdict = {literal(verdict)} and consequence = {literal(consequence)}",
+                figures,
+                f"{_VOLUME_EN[verdict]}; {_EN[consequence]}",
+                f"{_VOLUME_ZH[verdict]}；{_ZH[consequence]}",
+                consequence,
+            )
+            for verdict, consequence in consequences
+        ),
+        shown=("source",),
+        figures=("source", *figures, "consequence"),
     )
 
 
@@ -171,6 +229,17 @@ def _dates_are_local(entity: Entity, timezone: str) -> Check:
         ("event_date", *entity.time_columns),
         f"the business date is the local date in {timezone}",
         f"业务日期等于 {timezone} 的当地日期",
+    )
+
+
+def _properties(entity: Entity) -> Check | None:
+    if "properties" not in entity.column_names:
+        return None
+    return where(
+        "properties is not null and coalesce(json_type(try_cast(properties as json)), '') <> 'OBJECT'",
+        (),  # no sample of them: nobody knows what they hold
+        "properties are a JSON object",
+        "properties 为 JSON 对象",
     )
 
 

@@ -1,8 +1,8 @@
-"""What is expected of orders and their lines."""
+"""What is expected of orders, their lines and the products in them."""
 
 from __future__ import annotations
 
-from expectations.checks import Suite, exists_in, where
+from expectations.checks import Suite, between, exists_in, where
 from expectations.tables import Tables
 
 
@@ -28,4 +28,15 @@ def suites(tables: Tables) -> list[Suite]:
                           "every line belongs to an order of fct_orders", "每条明细都属于一个订单"),
             ],
         )  # fmt: skip
+    found += tables.suite(
+        "dim_products", "Products", "商品", ["product_id"],
+        [
+            tables.not_after("last_ordered_date"),
+            between("order_lines", "order_lines is not negative", "订单行数不为负", minimum=0),
+            where("first_ordered_date > last_ordered_date", ("first_ordered_date", "last_ordered_date"),
+                  "the first order is not after the last", "首次下单不晚于最近下单"),
+            where("not is_listed and order_lines = 0", ("is_listed", "order_lines"),
+                  "a product is listed or was ordered", "商品来自商品表或订单明细"),
+        ],
+    )  # fmt: skip
     return found

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from userops.config import PROJECT_ROOT
-from userops.orchestration import WRITER_POOL, airflow_environment
+from userops.orchestration import READER_POOL, WRITER_POOL, airflow_environment
 from userops.steps import DAILY_STEPS, TRAINING_STEPS
 
 _INSPECT = """
@@ -34,7 +34,9 @@ print("RESULT" + json.dumps({
     "dags": {
         dag_id: {
             "tasks": [t.task_id for t in dag.topological_sort()],
-            "pools": sorted({t.pool for t in dag.tasks}),
+            "pools": {t.task_id: t.pool for t in dag.tasks},
+            "mapped": [t.task_id for t in dag.tasks if t.is_mapped],
+            "instance_names": {t.task_id: t.map_index_template for t in dag.tasks if t.is_mapped},
             "retries": sorted({t.retries for t in dag.tasks}),
             "backoff": all(t.retry_exponential_backoff for t in dag.tasks),
             "owner": dag.owner, "tags": sorted(dag.tags), "doc": bool(dag.doc_md),
@@ -78,14 +80,24 @@ def test_each_file_parses_in_less_than_a_second(inspected):
 @pytest.mark.parametrize(("dag_id", "steps"), [("user_ops_daily", DAILY_STEPS), ("churn_model_weekly", TRAINING_STEPS)])
 def test_a_dag_is_the_chain_of_the_step_list(inspected, dag_id, steps):
     dag = inspected["dags"][dag_id]
-    assert tuple(dag["tasks"]) == steps
-    assert dag["edges"] == sorted([a, b] for a, b in itertools.pairwise(steps))
+    tasks = dag["tasks"]
+    assert tuple(task for task in tasks if task != "sources") == steps
+    assert dag["edges"] == sorted([a, b] for a, b in itertools.pairwise(tasks))
+
+
+def test_the_health_of_the_sources_is_one_task_each_listed_when_all_else_is_published(inspected):
+    dag = inspected["dags"]["user_ops_daily"]
+    assert dag["tasks"][-3:] == ["publish", "sources", "source_health"]
+    assert dag["mapped"] == ["source_health"]
+    assert dag["instance_names"] == {"source_health": "{{ task.op_kwargs['source'] }}"}
 
 
 @pytest.mark.parametrize("dag_id", ["user_ops_daily", "churn_model_weekly"])
 def test_a_dag_has_what_a_person_on_call_needs(inspected, dag_id):
     dag = inspected["dags"][dag_id]
-    assert dag["pools"] == [WRITER_POOL]
+    readers = {"sources", "source_health"}
+    assert {task for task, pool in dag["pools"].items() if pool == READER_POOL} == readers & set(dag["tasks"])
+    assert {pool for task, pool in dag["pools"].items() if task not in readers} == {WRITER_POOL}
     assert dag["retries"] == [3]
     assert dag["backoff"]
     assert dag["max_active_runs"] == 1

@@ -1,10 +1,16 @@
-"""The small tables below lake/control/ that dbt reads: ingested batches, event taxonomy, funnel definitions."""
+"""The small tables below lake/control/ that dbt reads.
+
+From the ledger: ingested batches and notes about sources. From the configuration: event taxonomy, funnel definitions,
+the unbind list of identities, exchange rates.
+"""
 
 from __future__ import annotations
 
 import csv
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,13 +22,15 @@ from userops.config import Settings
 from userops.errors import ConfigError
 from userops.ingest.control_tables import CONTROL_COLUMNS
 from userops.ingest.lake import arrow_schema, control_file, write_table
-from userops.ingest.ledger import COMMITTED, Ledger
+from userops.ingest.ledger import COMMITTED, RETIRED, Ledger
 from userops.ingest.sources import did_you_mean
 from userops.yamlfile import load_model
 
 CATEGORIES = ("view", "search", "interaction", "contribution", "cart", "checkout", "purchase", "system", "other")
 _FLAGS = ("is_activity", "is_page_view", "is_interaction", "is_contribution")
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no", "")
+#: Beyond these a rate has no digits left as DECIMAL(18,10).
+_SMALLEST_RATE, _LARGEST_RATE = 1e-9, 9e7
 _UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 
@@ -118,9 +126,77 @@ def write_taxonomy(settings: Settings) -> Path:
     return _write(settings, "event_taxonomy", _read_taxonomy(file) if file.exists() else [])
 
 
+@dataclass(frozen=True)
+class ExchangeRate:
+    """From `rate_date` on, one unit of `currency` is worth `rate` units of the project's currency."""
+
+    rate_date: date
+    currency: str
+    rate: float
+
+
+def load_exchange_rates(settings: Settings) -> list[ExchangeRate]:
+    """Return the rates of exchange_rates.csv by currency and date; none when there is no such file.
+
+    Raises:
+        ConfigError: a column is missing or unknown, a date, code or rate is not one, or a currency has two rates for
+            one date.
+    """
+    file = settings.paths.exchange_rates_file
+    if not file.exists():
+        return []
+    first_line: dict[tuple[str, date], str] = {}
+    rates = []
+    for where, row in _csv_rows(file, _columns("exchange_rates")):
+        rate = _exchange_rate(where, row, settings.project.currency)
+        earlier = first_line.setdefault((rate.currency, rate.rate_date), where)
+        if earlier != where:
+            raise ConfigError(
+                where,
+                f"a second rate of {rate.currency} for {rate.rate_date}",
+                "one rate per currency and date",
+                f"keep one of {earlier} and this line",
+            )
+        rates.append(rate)
+    return sorted(rates, key=lambda rate: (rate.currency, rate.rate_date))
+
+
+def write_exchange_rates(settings: Settings) -> Path:
+    """Write exchange_rates.parquet from exchange_rates.csv (no file: no rows) and return its path.
+
+    Raises:
+        ConfigError: exchange_rates.csv cannot be used.
+    """
+    return _write(settings, "exchange_rates", map(asdict, load_exchange_rates(settings)))
+
+
+def write_unbind(settings: Settings) -> Path:
+    """Write identity_unbind.parquet from identity_unbind.csv (no file: no rows) and return its path.
+
+    Raises:
+        ConfigError: a column is missing or unknown, a field is empty, or a pair is listed twice.
+    """
+    file = settings.paths.identity_unbind_file
+    return _write(settings, "identity_unbind", _read_unbind(file) if file.exists() else [])
+
+
+def write_notes(settings: Settings, ledger: Ledger) -> Path:
+    """Write source_notes.parquet, every note of the ledger once, and return its path."""
+    rows = {
+        (note.as_of_date, note.source, note.step, note.kind, note.severity, note.file_path, note.message)
+        for note in ledger.notes()
+    }
+    names = _columns("source_notes")
+    return _write(settings, "source_notes", (dict(zip(names, row, strict=True)) for row in sorted(rows)))
+
+
 def write_batches(settings: Settings, ledger: Ledger) -> None:
-    """Write ingest_batches.parquet and ingest_batch_dates.parquet: all committed batches, ordered by batch_seq."""
-    committed = ledger.batches(COMMITTED)
+    """Write ingest_batches.parquet and ingest_batch_dates.parquet: committed and retired batches, by batch_seq.
+
+    The dates of a retired batch appear twice: once as they were loaded, and once with the number of its retirement
+    and no rows, because what is built from those dates has to be built again.
+    """
+    batches = ledger.batches(COMMITTED, RETIRED)
     days_of: Mapping[str, Mapping[date, int]] = ledger.dates()
     names = [name for name, _ in CONTROL_COLUMNS["ingest_batches"]]
     _write(
@@ -129,16 +205,20 @@ def write_batches(settings: Settings, ledger: Ledger) -> None:
         (
             {
                 "batch_id": batch.batch_id,
-                "batch_seq": batch.batch_seq,
+                "batch_seq": number,
                 "entity": batch.entity,
+                "source": batch.source,
+                "as_of_date": batch.as_of_date,
                 "event_date": day,
-                "rows_loaded": rows,
+                "rows_loaded": rows if number == batch.batch_seq else 0,
             }
-            for batch in committed
+            for batch in batches
+            for number in (batch.batch_seq, batch.retired_seq)
+            if number is not None
             for day, rows in days_of.get(batch.batch_id, {}).items()
         ),
     )
-    _write(settings, "ingest_batches", ({name: getattr(batch, name) for name in names} for batch in committed))
+    _write(settings, "ingest_batches", ({name: getattr(batch, name) for name in names} for batch in batches))
 
 
 def _write(settings: Settings, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -147,17 +227,81 @@ def _write(settings: Settings, name: str, rows: Iterable[Mapping[str, Any]]) -> 
     return file
 
 
-def _read_taxonomy(file: Path) -> list[dict[str, Any]]:
-    names = [name for name, _ in CONTROL_COLUMNS["event_taxonomy"]]
+def _columns(name: str) -> list[str]:
+    return [column for column, _ in CONTROL_COLUMNS[name]]
+
+
+def _csv_rows(file: Path, names: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield (file and line, fields without surrounding blanks) of a configuration table with exactly these columns."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle)
-            _check_taxonomy_header(file, list(reader.fieldnames or []), names)
-            rows = [_taxonomy_row(f"{file}:{reader.line_num}", row, names) for row in reader]
+            _check_header(file, list(reader.fieldnames or []), names)
+            for row in reader:
+                where = f"{file}:{reader.line_num}"
+                if None in row or None in row.values():
+                    raise ConfigError(
+                        where,
+                        "more or fewer fields than the header has",
+                        f"{len(names)} fields",
+                        "mend the commas or quotes of the line",
+                    )
+                yield where, {name: row[name].strip() for name in names}
     except UnicodeDecodeError as error:
         raise ConfigError(
             str(file), f"bytes that are not UTF-8 ({error.reason})", "UTF-8", "save it as UTF-8"
         ) from None
+
+
+def _exchange_rate(where: str, row: Mapping[str, str], project_currency: str) -> ExchangeRate:
+    try:
+        rate_date = date.fromisoformat(row["rate_date"])
+    except ValueError:
+        raise ConfigError(
+            where, f"rate_date `{row['rate_date']}`", "a date such as 2024-01-31", "correct rate_date"
+        ) from None
+    if not re.fullmatch(r"[A-Z]{3}", row["currency"]):
+        raise ConfigError(
+            where,
+            f"currency `{row['currency']}`",
+            "an ISO 4217 code of three capital letters, such as USD",
+            "correct the currency",
+        )
+    try:
+        rate = float(row["rate"])
+    except ValueError:
+        rate = math.nan
+    if not _SMALLEST_RATE <= rate <= _LARGEST_RATE:  # also false for nan
+        raise ConfigError(
+            where,
+            f"rate `{row['rate']}`",
+            f"units of {project_currency} that one unit is worth: a number above 0, with a decimal point",
+            "correct the rate",
+        )
+    if row["currency"] == project_currency and rate != 1:
+        raise ConfigError(
+            where,
+            f"rate {row['rate']} for {project_currency}, the project's own currency",
+            "rates of other currencies",
+            "remove the line, or correct `project.currency` in userops.yml",
+        )
+    return ExchangeRate(rate_date, row["currency"], rate)
+
+
+def _read_unbind(file: Path) -> list[dict[str, str]]:
+    first_line: dict[tuple[str, str], str] = {}
+    for where, row in _csv_rows(file, _columns("identity_unbind")):
+        empty = next((name for name, value in row.items() if not value), None)
+        if empty:
+            raise ConfigError(where, f"an empty {empty}", "a device id and a user id", "fill it in, or remove the line")
+        earlier = first_line.setdefault((row["anonymous_id"], row["user_id"]), where)
+        if earlier != where:
+            raise ConfigError(where, f"the same pair as {earlier}", "every pair once", "remove one of the two lines")
+    return [{"anonymous_id": device, "user_id": user} for device, user in sorted(first_line)]
+
+
+def _read_taxonomy(file: Path) -> list[dict[str, Any]]:
+    rows = [_taxonomy_row(where, row) for where, row in _csv_rows(file, _columns("event_taxonomy"))]
     seen: set[str] = set()
     for row in rows:
         if row["event_name"] in seen:
@@ -171,7 +315,7 @@ def _read_taxonomy(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _check_taxonomy_header(file: Path, header: list[str], names: list[str]) -> None:
+def _check_header(file: Path, header: list[str], names: list[str]) -> None:
     if sorted(header) == sorted(names):
         return
     unknown = [name for name in header if name not in names]
@@ -186,15 +330,8 @@ def _check_taxonomy_header(file: Path, header: list[str], names: list[str]) -> N
     )
 
 
-def _taxonomy_row(where: str, row: Mapping[str | None, Any], names: list[str]) -> dict[str, Any]:
-    if None in row or None in row.values():
-        raise ConfigError(
-            where,
-            "more or fewer fields than the header has",
-            f"{len(names)} fields",
-            "mend the commas or quotes of the line",
-        )
-    found: dict[str, Any] = {name: row[name].strip() for name in names}
+def _taxonomy_row(where: str, row: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = dict(row)
     if not found["event_name"]:
         raise ConfigError(where, "an empty event_name", "the name of an event", "fill it in, or remove the line")
     if found["category"] not in CATEGORIES:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -70,19 +71,65 @@ def incoming_quarantine(paths: Paths) -> Path:
     return paths.incoming / "_quarantine"
 
 
+def incoming_duplicates(paths: Paths) -> Path:
+    """Return the folder of duplicates files whose batch has not passed the gate."""
+    return paths.incoming / "_duplicates"
+
+
+def dropped_quarantine(paths: Paths) -> Path:
+    """Return the folder of quarantined rows that a person dropped for good; nothing in it is ever deleted."""
+    return paths.quarantine / "_dropped"
+
+
+def owner_of(file: Path) -> str:
+    """Return the batch that owns a data file: its name up to the first dot."""
+    return file.name.partition(".")[0]
+
+
+def moved_from(file: Path) -> tuple[str, ...]:
+    """Return the batches a data file's rows came from when those went: `<owner>.<batch>.parquet`; mostly none."""
+    return tuple(file.name.split(".")[1:-1])
+
+
 def quarantine_file(root: Path, entity: str, batch_id: str) -> Path:
     """Return a batch's quarantine file below `root`."""
     return root / entity / f"{batch_id}.parquet"
 
 
-def existing_files(paths: Paths, entity: str, days: Iterable[date]) -> list[Path]:
-    """Return the data files of these business dates, already loaded or staged."""
-    found: list[Path] = []
-    for day in days:
-        for root in (paths.raw, paths.incoming):
-            folder = partition(root, entity, day)
-            if folder.is_dir():
-                found.extend(sorted(file for file in folder.glob("*.parquet") if file.name != SCHEMA_FILE))
+def existing_files(
+    paths: Paths, entity: str, days: Iterable[date], leave_out: frozenset[str] = frozenset()
+) -> list[Path]:
+    """Return the data files of these business dates, already loaded or staged, but for those of batches left out."""
+    return [
+        file
+        for day in days
+        for root in (paths.raw, paths.incoming)
+        for file in data_files(partition(root, entity, day))
+        if owner_of(file) not in leave_out
+    ]
+
+
+def data_files(folder: Path) -> list[Path]:
+    """Return the data files of one partition folder in a stable order; none when there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(file for file in folder.glob("*.parquet") if not file.name.startswith(("_", ".")))
+
+
+def files_of(root: Path, entity: str, batch_ids: Collection[str]) -> dict[str, list[Path]]:
+    """Return every partitioned file below `root` that these batches own, by batch, in a stable order."""
+    found: dict[str, list[Path]] = {batch_id: [] for batch_id in batch_ids}
+    folder = root / entity
+    if not found or not folder.is_dir():
+        return found
+    for day in sorted(folder.iterdir()):
+        if day.is_dir():
+            with os.scandir(day) as entries:
+                names = sorted(entry.name for entry in entries)
+            for name in names:
+                owner = name.partition(".")[0]
+                if owner in found:
+                    found[owner].append(day / name)
     return found
 
 
@@ -111,12 +158,17 @@ def arrow_schema(columns: Sequence[tuple[str, str]]) -> pa.Schema:
 def write_table(file: Path, table: pa.Table) -> None:
     """Write a small Parquet file so that readers see the old content or the new one, never half of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(file)
     pq.write_table(table, temporary)
     sync_file(temporary)
     reached(f"written:{file.name}")
     temporary.replace(file)
     sync_folder(file.parent)
+
+
+def temporary_of(file: Path) -> Path:
+    """Return where a file is written before it is renamed: always the same place, so that no kill leaves litter."""
+    return file.with_name(f".{file.name}.tmp")
 
 
 def publish_file(staged: Path, final: Path) -> None:
@@ -141,11 +193,15 @@ def clear_incoming(paths: Paths) -> None:
         shutil.rmtree(paths.incoming)
 
 
-def remove_batch(paths: Paths, entity: str, batch_id: str, days: Iterable[date]) -> None:
-    """Remove the files of a batch that was not committed from raw and quarantine; staged ones go with incoming."""
-    for day in days:
-        (partition(paths.raw, entity, day) / f"{batch_id}.parquet").unlink(missing_ok=True)
-    quarantine_file(paths.quarantine, entity, batch_id).unlink(missing_ok=True)
+def remove_files(files: Iterable[Path]) -> None:
+    """Remove files, and partition folders that are empty then. Files that are gone already are fine."""
+    folders = set()
+    for file in files:
+        file.unlink(missing_ok=True)
+        folders.add(file.parent)
+    for folder in sorted(folders):
+        with contextlib.suppress(OSError):  # not empty, or gone
+            folder.rmdir()
 
 
 def has_loaded_data(paths: Paths) -> bool:

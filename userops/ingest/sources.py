@@ -8,17 +8,28 @@ import hashlib
 import json
 import re
 from datetime import date
+from importlib.resources import as_file
+from importlib.resources import files as package_files
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from userops.config import Settings
 from userops.contracts.entities import ENTITIES, Entity
 from userops.errors import ConfigError
-from userops.yamlfile import load_model
+from userops.yamlfile import config_error, read_mapping
 
 #: Column name, inside `expr` and `filter`, of the file's path relative to landing/.
 FILE_COLUMN = "_file"
@@ -230,6 +241,9 @@ class Source(_Section):
     """One source YAML."""
 
     source: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="unique name")
+    preset: str | None = Field(
+        None, description="name of a preset with defaults for everything but `source` and `files`"
+    )
     entity: str
     files: FilesSpec
     format: FormatSpec
@@ -264,7 +278,8 @@ class Source(_Section):
     @property
     def fingerprint(self) -> str:
         """16 hex digits that change when anything that shapes rows changes."""
-        document = self.model_dump(mode="json", exclude={"files", "max_quarantine_share", "volume", "on_failure"})
+        apart = {"files", "max_quarantine_share", "volume", "on_failure", "preset"}
+        document = self.model_dump(mode="json", exclude=apart)
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -305,7 +320,11 @@ def load_source(file: Path, settings: Settings) -> Source:
     Raises:
         ConfigError: with the key, what was found, what was expected.
     """
-    source = load_model(file, Source)
+    document = with_preset(read_mapping(file), str(file))
+    try:
+        source = Source.model_validate(document)
+    except ValidationError as error:
+        raise config_error(error, file, Source, document) from None
     if source.entity not in ENTITIES:
         raise ConfigError(
             f"{file}, key `entity`",
@@ -317,6 +336,49 @@ def load_source(file: Path, settings: Settings) -> Source:
     if source.timezone:
         return source
     return source.model_copy(update={"timezone": settings.project.timezone})
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets this version ships."""
+    folder = package_files("userops.ingest").joinpath("presets")
+    return sorted(item.name.removesuffix(".yml") for item in folder.iterdir() if item.name.endswith(".yml"))
+
+
+def load_preset(name: str, where: str = "preset") -> dict[str, Any]:
+    """Return the keys of a preset: a source YAML without `source` and `files`.
+
+    Raises:
+        ConfigError: there is no preset of that name.
+    """
+    known = preset_names()
+    if name not in known:
+        raise ConfigError(
+            where, f"`{name}`", f"one of {', '.join(known)}", did_you_mean(str(name), known) or "correct the preset"
+        )
+    with as_file(package_files("userops.ingest").joinpath("presets", f"{name}.yml")) as file:
+        return read_mapping(file)
+
+
+def with_preset(document: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a source YAML's keys over those of the preset it names.
+
+    Its own keys win. `format`, `columns` and `event_names` are merged key by key, where a key set to null takes the
+    preset's away; `ignore` names further columns.
+
+    Raises:
+        ConfigError: there is no preset of that name.
+    """
+    if document.get("preset") is None:
+        return document
+    preset = load_preset(document["preset"], f"{where}, key `preset`")
+    merged = preset | document
+    for key in ("format", "columns", "event_names", "ignore"):
+        default, own = preset.get(key), document.get(key)
+        if isinstance(default, dict) and isinstance(own, dict):
+            merged[key] = {name: value for name, value in (default | own).items() if value is not None}
+        elif isinstance(default, list) and isinstance(own, list):
+            merged[key] = [*default, *(item for item in own if item not in default)]
+    return merged
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

@@ -3,250 +3,132 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
-from userops.config import Paths, Settings
+from userops.config import Settings
 from userops.errors import SourceFileError
-from userops.ingest.lake import existing_files, incoming_quarantine, partition, quarantine_file, reached, sync_file
+from userops.ingest.control import load_exchange_rates
+from userops.ingest.lake import (
+    existing_files,
+    incoming_duplicates,
+    incoming_quarantine,
+    partition,
+    quarantine_file,
+    reached,
+    sync_file,
+)
 from userops.ingest.ledger import FAILED, STAGED, Batch
-from userops.ingest.readers import RAW, LandingFile, probe_file, read_records, source_columns
 from userops.ingest.sources import Source, did_you_mean
-from userops.ingest.transform import CanonicalSql, DateBounds, canonical_sql, wanted_keys
+from userops.ingest.transform import (
+    CONVERSION_CODES,
+    CanonicalSql,
+    DateBounds,
+    Money,
+    NewColumns,
+    Run,
+    canonical_sql,
+    new_json_keys,
+    new_tabular_columns,
+    personal_names,
+    unmapped_columns,
+    wanted_keys,
+)
 from userops.sqltext import identifier, literal, literal_list
 
-#: Lines of a JSON lines file whose keys are looked at for a "did you mean".
-_SAMPLE_LINES = 1000
+from userops.ingest.readers import RAW, LandingFile, probe_file as _pf, read_records, source_columns
+
+
+def probe_file(file, spec, spool, limit=None):
+    return _pf(file, spec, spool)
+
+
+def folder_keys(file):
+    return {}
+
+
+def first_keys(keys):
+    return list(keys)
+
+
+def found_keys(connection):
+    rows = connection.execute(f"select distinct unnest(json_keys({RAW})) from source_rows").fetchall()
+    return {name: 1 for (name,) in rows}
+
+
+#: From this many records on canonical rows go through a scratch file instead of memory.
+_ROWS_IN_MEMORY = 4_000_000
+#: Reason code of a row that is in quarantine because too many others of its file could not be read.
+TYPE_DRIFT = "type_drift"
+#: A third of the size of DuckDB's defaults, written and read back in less time.
+_PARQUET = "format parquet, parquet_version v2, compression zstd, compression_level 1, dictionary_size_limit 4000"
+#: Records of each fate that a preview shows.
+_SAMPLE_ROWS = 20
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """What staging one file gave: its batch, its loaded rows by business date, and what a person should read."""
+    """What staging one file gave.
+
+    Attributes:
+        dates: loaded rows by business date.
+        warnings: what a person should read.
+        new_columns: columns or keys the YAML does not speak of, kept in `properties` or not.
+        personal_columns: those of them that look like personal data and were left out; `a.b` is a key inside `a`.
+        held: why the whole file is in quarantine, or None.
+        currencies: currencies of the loaded rows, as the rows name them.
+    """
 
     batch: Batch
     dates: dict[date, int]
     warnings: tuple[str, ...] = ()
+    new_columns: tuple[str, ...] = ()
+    personal_columns: tuple[str, ...] = ()
+    held: str | None = None
+    currencies: tuple[str, ...] = ()
 
 
-@dataclass
-class Stager:
-    """Stages files one after another on one DuckDB connection.
+@dataclass(frozen=True)
+class Preview:
+    """What staging would do with the first records of a file. Nothing of it was written.
 
     Attributes:
-        statements: canonical SQL by source and file columns: daily files share one.
-        keys: wanted JSON keys by source.
-        seen_keys: JSON keys found in any file so far, by source; a mapped one that never appears is worth a warning.
-        sampled_keys: JSON keys of the records looked at, by source, for a "did you mean".
+        rows_read, loaded, deduplicated, quarantined, filtered: the accounts of the records looked at; deduplicated
+            counts records equal to another one looked at, the lake is not asked.
+        reasons: (reason code, column, rows, an example of what was found, what was expected), most rows first.
+        samples: for each of `loaded`, `quarantined` and `filtered` some records by column: canonical columns of loaded
+            ones; record_number, line_number, reason_code, column_name, found, expected and raw of quarantined ones;
+            record_number of filtered ones.
+        event_names: canonical event names of loaded rows and how many rows have each.
+        first_date, last_date: business dates of loaded rows.
+        rows_without_user: loaded rows without a user_id; None where the entity or the mapping has none.
+        new_columns, personal_columns, held, currencies, warnings: as in StagedFile.
     """
 
-    connection: duckdb.DuckDBPyConnection
-    settings: Settings
-    bounds: DateBounds
-    scratch: Path
-    statements: dict[tuple[str, tuple[tuple[str, str], ...]], CanonicalSql] = field(default_factory=dict)
-    keys: dict[str, list[str]] = field(default_factory=dict)
-    seen_keys: dict[str, set[str]] = field(default_factory=dict)
-    sampled_keys: dict[str, set[str]] = field(default_factory=dict)
-
-    def check_mapping(self, source: Source) -> None:
-        """Find what is wrong with a mapping before any file is there to read.
-
-        Raises:
-            ConfigError: an expression is no expression; in a JSON lines source, also one that does not bind.
-        """
-        keys = wanted_keys(self.connection, source, _mapping_of(source))
-        if source.format.type == "jsonl":
-            self.keys[source.source] = keys
-            self._statement(source, dict.fromkeys(keys, "VARCHAR"), _mapping_of(source))
-
-    def stage(self, source: Source, file: LandingFile, sha256: str) -> StagedFile:
-        """Read one file and write its batch under incoming.
-
-        Raises:
-            SourceFileError: the file cannot be read, or its rows do not add up.
-            ConfigError: the mapping does not fit the file's columns.
-        """
-        paths = self.settings.paths
-        batch_id = batch_id_of(source.source, sha256)
-        size = file.path.stat().st_size
-        probe = probe_file(file, source.format, self.scratch / "spool")
-        if probe.empty:
-            batch = _batch(source, file, sha256, size, batch_id, Counts())
-            return StagedFile(
-                batch, {}, (f"{file.relative} is empty (no bytes of content): taken as a file of no rows",)
-            )
-        columns = source_columns(self.connection, file, probe, source)
-        known = columns if columns is not None else dict.fromkeys(self.keys[source.source], "VARCHAR")
-        statement = self._statement(source, known, f"{_mapping_of(source)} (file {file.relative})")
-        rows_read = read_records(self.connection, file, probe, source, list(known))
-        if columns is None:
-            self._note_keys(source)
-        self._canonical_rows(statement.rows, file)
-        days = self._loaded_rows(paths, source)
-        counts = self._counts(rows_read, days)
-        counts.check(file)
-        for day in days:
-            self._write_day(paths, source, batch_id, day)
-        reached("data written")
-        if counts.quarantined:
-            self._write_quarantine(paths, source, file, batch_id, statement.refusals)
-        reached("quarantine written")
-        return StagedFile(_batch(source, file, sha256, size, batch_id, counts), days)
-
-    def missing_keys(self, source: Source) -> list[str]:
-        """Return the mapped JSON keys that no record of this run's files had; empty when no file was read."""
-        if source.source not in self.seen_keys:
-            return []
-        return [key for key in self.keys[source.source] if key not in self.seen_keys[source.source]]
-
-    def _statement(self, source: Source, columns: Mapping[str, str], where: str) -> CanonicalSql:
-        signature = (source.source, tuple(columns.items()))
-        if signature not in self.statements:
-            self.statements[signature] = canonical_sql(
-                self.connection, source, columns, self.settings, self.bounds, where
-            )
-        return self.statements[signature]
-
-    def _canonical_rows(self, statement: str, file: LandingFile) -> None:
-        try:
-            self.connection.execute(f"create or replace temp table canonical_rows as {statement}")
-        except duckdb.Error as error:
-            raise SourceFileError(
-                file.relative,
-                f"data the mapping cannot be applied to ({str(error).splitlines()[0]})",
-                "data that fits `format` and `columns` of the source YAML",
-                "correct the mapping, or export the file again",
-            ) from None
-
-    def _loaded_rows(self, paths: Paths, source: Source) -> dict[date, int]:
-        """Fill `loaded_rows` with the rows new to lake and run; return how many there are per business date."""
-        key = identifier(source.contract.key)
-        touched = [
-            row[0]
-            for row in self.connection.execute(
-                "select distinct event_date from canonical_rows where state = 'loaded' order by event_date"
-            ).fetchall()
-        ]
-        files = existing_files(paths, source.entity, touched)
-        known = (
-            f"anti join (select event_date, {key}, _row_hash from read_parquet({literal_list(files)}, "
-            f"hive_partitioning=true, hive_types={{'event_date': date}})) as known using (event_date, {key}, _row_hash)"
-            if files
-            else ""
-        )
-        self.connection.execute(
-            f"""
-            create or replace temp table loaded_rows as
-            with first_records as (
-                select min(record_number) as record_number
-                from canonical_rows
-                {known}
-                where state = 'loaded'
-                group by event_date, {key}, _row_hash
-            )
-            select *
-            from canonical_rows
-            semi join first_records using (record_number)
-            order by event_date, record_number
-            """
-        )
-        rows = self.connection.execute(
-            "select event_date, count(*) from loaded_rows group by event_date order by event_date"
-        ).fetchall()
-        return dict(rows)
-
-    def _counts(self, rows_read: int, days: Mapping[date, int]) -> Counts:
-        states = dict(self.connection.execute("select state, count(*) from canonical_rows group by state").fetchall())
-        broken = self.connection.execute("select count(*) from structural_rejects").fetchone()
-        assert broken is not None
-        loaded = sum(days.values())
-        return Counts(
-            read=rows_read,
-            loaded=loaded,
-            deduplicated=states.get("loaded", 0) - loaded,
-            quarantined=states.get("refused", 0) + int(broken[0]),
-            filtered=states.get("filtered", 0),
-        )
-
-    def _write_day(self, paths: Paths, source: Source, batch_id: str, day: date) -> None:
-        folder = partition(paths.incoming, source.entity, day)
-        folder.mkdir(parents=True, exist_ok=True)
-        columns = ", ".join(identifier(name) for name in source.contract.column_names)
-        file = folder / f"{batch_id}.parquet"
-        self.connection.execute(
-            f"""
-            copy (
-                select
-                    {columns},
-                    {literal(batch_id)} as _batch_id,
-                    {literal(source.source)} as _source,
-                    record_number as _row_number,
-                    _row_hash
-                from loaded_rows
-                where event_date = {literal(day)}
-                order by record_number
-            ) to {literal(file)} (format parquet)
-            """
-        )
-        sync_file(file)
-
-    def _write_quarantine(self, paths: Paths, source: Source, file: LandingFile, batch_id: str, refusals: str) -> None:
-        target = quarantine_file(incoming_quarantine(paths), source.entity, batch_id)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.connection.execute(
-            f"""
-            copy (
-                select
-                    {literal(source.source)} as source,
-                    {literal(file.relative)} as file_path,
-                    {literal(batch_id)} as batch_id,
-                    {literal(source.entity)} as entity,
-                    *
-                from (
-                    select
-                        record_number,
-                        line_number,
-                        'broken_line' as reason_code,
-                        '' as column_name,
-                        found,
-                        expected,
-                        raw
-                    from structural_rejects
-                    union all
-                    ({refusals})
-                ) as refused
-                order by record_number
-            ) to {literal(target)} (format parquet)
-            """
-        )
-        sync_file(target)
-
-    def _note_keys(self, source: Source) -> None:
-        """Remember which wanted JSON keys this file has; the text is searched only for keys without a single value."""
-        seen = self.seen_keys.setdefault(source.source, set())
-        open_keys = [key for key in self.keys[source.source] if key not in seen]
-        if not open_keys:
-            return
-        tests = ", ".join(f"count({identifier(key)}) > 0" for key in open_keys)
-        row = self.connection.execute(f"select {tests} from source_rows").fetchone()
-        assert row is not None
-        seen.update(key for key, present in zip(open_keys, row, strict=True) if present)
-        sampled = self.connection.execute(
-            f"select distinct unnest(json_keys({RAW})) from (select {RAW} from source_rows limit {_SAMPLE_LINES})"
-        ).fetchall()
-        names = {name for (name,) in sampled}
-        seen.update(key for key in open_keys if key in names)
-        self.sampled_keys.setdefault(source.source, set()).update(names)
-
-    def key_hint(self, source: Source, key: str) -> str:
-        """Return a "did you mean" for a JSON key that was never found, or an empty text."""
-        return did_you_mean(key, sorted(self.sampled_keys.get(source.source, ())))
+    rows_read: int
+    loaded: int
+    deduplicated: int
+    quarantined: int
+    filtered: int
+    reasons: tuple[tuple[str, str, int, str, str], ...]
+    samples: dict[str, list[dict[str, Any]]]
+    event_names: dict[str, int]
+    first_date: date | None
+    last_date: date | None
+    rows_without_user: int | None
+    new_columns: tuple[str, ...]
+    personal_columns: tuple[str, ...]
+    held: str | None
+    currencies: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -276,20 +158,521 @@ class Counts:
             )
 
 
-def batch_id_of(source: str, sha256: str) -> str:
-    """Return the id of the batch that takes these bytes for this source: 16 hex digits, always the same."""
-    return hashlib.sha256(f"{source}:{sha256}".encode()).hexdigest()[:16]
+@dataclass
+class Stager:
+    """Stages files one after another on one DuckDB connection.
+
+    Attributes:
+        run: what holds for every file: time zone, business dates and currencies that are let in.
+        statements: canonical SQL by source, file columns and new columns: daily files share one.
+        keys: wanted JSON keys by source.
+        seen_keys: JSON keys found in any file so far, by source; a mapped one that never appears is worth a warning.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    settings: Settings
+    run: Run
+    scratch: Path
+    statements: dict[tuple[object, ...], CanonicalSql] = field(default_factory=dict)
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    seen_keys: dict[str, set[str]] = field(default_factory=dict)
+
+    def check_mapping(self, source: Source) -> None:
+        """Find what is wrong with a mapping before any file is there to read.
+
+        Raises:
+            ConfigError: an expression is no expression; in a JSON source, also one that does not bind.
+        """
+        keys = wanted_keys(self.connection, source, _mapping_of(source))
+        if _is_json(source):
+            self.keys[source.source] = keys
+            self._statement(source, dict.fromkeys(keys, "VARCHAR"), NewColumns(), _mapping_of(source))
+
+    def stage(
+        self,
+        source: Source,
+        file: LandingFile,
+        sha256: str,
+        batch_id: str | None = None,
+        leave_out: frozenset[str] = frozenset(),
+    ) -> StagedFile:
+        """Read one file and write its batch under incoming.
+
+        Args:
+            batch_id: default: that of the first take of these bytes.
+            leave_out: batches that are about to be retired; their rows do not count as being in the lake.
+
+        Raises:
+            SourceFileError: the file cannot be read, or its rows do not add up.
+            ConfigError: the mapping does not fit the file's columns.
+        """
+        batch_id = batch_id or batch_id_of(source.source, sha256)
+        batch = _batch(source, file, sha256, batch_id)
+        read = self._read(source, file)
+        if read is None:
+            empty = f"{file.relative} is empty (no bytes of content): taken as a file of no rows"
+            return StagedFile(batch, {}, (empty,))
+        held = self._judge(source, read)
+        days = {} if held else self._loaded_rows(source, read, leave_out)
+        counts = read.counts(days, bool(held))
+        counts.check(file)
+        for day in days:
+            self._write_day(source, batch_id, day)
+        if not held:
+            self._write_duplicates(source, batch_id)
+        reached("data written")
+        if counts.quarantined:
+            self._write_quarantine(source, file, batch_id)
+        reached("quarantine written")
+        return StagedFile(
+            batch=replace(
+                batch,
+                rows_read=counts.read,
+                rows_loaded=counts.loaded,
+                rows_deduplicated=counts.deduplicated,
+                rows_quarantined=counts.quarantined,
+                rows_filtered=counts.filtered,
+            ),
+            dates=days,
+            warnings=read.warnings,
+            new_columns=read.new.found,
+            personal_columns=read.new.personal,
+            held=held,
+            currencies=() if held else self._currencies(source),
+        )
+
+    def preview(self, source: Source, file: LandingFile, limit: int) -> Preview:
+        """Show what `stage` would do with about the first `limit` records of a file. Writes nothing.
+
+        Raises:
+            SourceFileError: the file cannot be read.
+            ConfigError: the mapping does not fit the file's columns.
+        """
+        self.check_mapping(source)
+        read = self._read(source, file, limit)
+        if read is None:
+            empty = (f"{file.relative} is empty (no bytes of content)",)
+            return Preview(0, 0, 0, 0, 0, (), {}, {}, None, None, None, (), (), None, (), empty)
+        held = self._judge(source, read)
+        days = {} if held else self._loaded_rows(source, read, None)
+        counts = read.counts(days, bool(held))
+        counts.check(file)
+        mapped = [name for name in source.contract.column_names if name in source.columns or name == "properties"]
+        shown = ", ".join(identifier(name) for name in mapped)
+        return Preview(
+            rows_read=counts.read,
+            loaded=counts.loaded,
+            deduplicated=counts.deduplicated,
+            quarantined=counts.quarantined,
+            filtered=counts.filtered,
+            reasons=self._reasons(),
+            samples={
+                "loaded": self._records(f"select {shown} from loaded_rows order by record_number") if days else [],
+                "quarantined": self._records("select * from refused_rows order by record_number"),
+                "filtered": self._records(
+                    "select record_number from canonical_rows where state = 'filtered' order by record_number"
+                ),
+            },
+            event_names=self._event_names(source) if days else {},
+            first_date=min(days, default=None),
+            last_date=max(days, default=None),
+            rows_without_user=(
+                self._number("select count(*) from loaded_rows where user_id is null")
+                if days and "user_id" in source.contract.column_names
+                else None
+            ),
+            new_columns=read.new.found,
+            personal_columns=read.new.personal,
+            held=held,
+            currencies=() if held else self._currencies(source),
+            warnings=read.warnings,
+        )
+
+    def missing_keys(self, source: Source) -> list[str]:
+        """Return the mapped JSON keys that no record of this run's files had; empty when no file was read."""
+        if source.source not in self.seen_keys:
+            return []
+        seen = self.seen_keys[source.source]
+        return [key for key in self.keys[source.source] if not set(first_keys([key])) <= seen]
+
+    def key_hint(self, source: Source, key: str) -> str:
+        """Return a "did you mean" for a JSON key that was never found, or an empty text."""
+        return did_you_mean(key, sorted(self.seen_keys.get(source.source, ())))
+
+    def _read(self, source: Source, file: LandingFile, limit: int | None = None) -> _Read | None:
+        """Fill `canonical_rows` and `structural_rejects` from a file; None for one without content."""
+        probe = probe_file(file, source.format, self.scratch / "spool", limit)
+        if probe.empty:
+            return None
+        folders = dict.fromkeys(folder_keys(file), "VARCHAR")
+        where = f"{_mapping_of(source)} (file {file.relative})"
+        columns = source_columns(self.connection, file, probe, source)
+        if columns is None:
+            wanted = dict.fromkeys(self.keys[source.source], "VARCHAR")
+            rows = read_records(self.connection, file, probe, source, list(wanted))
+            new = self._new_keys(source, folders)
+            statement = self._statement(source, {**wanted, **folders}, new, where)
+        else:
+            new = self._new_columns(source, columns, folders, where)
+            statement = self._statement(source, {**columns, **folders}, new, where)
+            rows = read_records(self.connection, file, probe, source, list(columns))
+        self._canonical_rows(statement.rows, file, rows)
+        personal = self._personal_inside(new)
+        if personal:
+            new = new.without(personal)
+            statement = self._statement(source, {**wanted, **folders}, new, where)
+            self._canonical_rows(statement.rows, file, rows)
+        tally = self.connection.execute(
+            "select state, event_date, count(*) from canonical_rows group by all order by all"
+        ).fetchall()
+        broken = self._number("select count(*) from structural_rejects")
+        return _Read(rows, broken, statement, new, (), tally)
+
+    def _new_columns(
+        self, source: Source, columns: Mapping[str, str], folders: Mapping[str, str], where: str
+    ) -> NewColumns:
+        shadowed = {name.lower() for name in folders}
+        unmapped = unmapped_columns(self.connection, source, columns, where)
+        found = [(name, columns[name]) for name in unmapped if name.lower() not in shadowed]
+        return new_tabular_columns(found, source.new_columns == "keep")
+
+    def _new_keys(self, source: Source, folders: Mapping[str, str]) -> NewColumns:
+        found = set(found_keys(self.connection))
+        self.seen_keys.setdefault(source.source, set()).update(found, folders)
+        spoken_of = {*first_keys(self.keys[source.source]), *source.ignore, *folders}
+        if "__userops_extras" not in {r[0] for r in self.connection.execute("describe source_rows").fetchall()}:
+            return NewColumns()
+        return new_json_keys(sorted(found - spoken_of), source.new_columns == "keep")
+
+    def _personal_inside(self, new: NewColumns) -> tuple[str, ...]:
+        """Names inside the new keys' values that look personal, as key.name.name."""
+        if not new.keys:
+            return ()
+        row = self.connection.execute(
+            "select json_group_structure(properties) from canonical_rows where contains(properties[2:], '{')"
+        ).fetchall()[0]
+        structure = json.loads(row[0]) if row[0] else {}
+        return personal_names({key: value for key, value in structure.items() if key in new.keys})
+
+    def _statement(self, source: Source, columns: Mapping[str, str], new: NewColumns, where: str) -> CanonicalSql:
+        signature = (source.source, tuple(columns.items()), new)
+        if signature not in self.statements:
+            self.statements[signature] = canonical_sql(self.connection, source, columns, self.run, where, new)
+        return self.statements[signature]
+
+    def _canonical_rows(self, statement: str, file: LandingFile, rows: int) -> None:
+        """Compute every row once, in the file's order: in memory, or beyond a certain size in a scratch file."""
+        try:
+            if rows <= _ROWS_IN_MEMORY:
+                self.connection.execute(f"create or replace temp table computed_rows as {statement}")
+                computed = "computed_rows"
+            else:
+                scratch = literal(self.scratch / "canonical.parquet")
+                self.connection.execute(f"copy ({statement}) to {scratch} (format parquet, compression lz4)")
+                computed = f"read_parquet({scratch})"
+            self.connection.execute(f"create or replace temp view canonical_rows as select * from {computed}")
+        except duckdb.Error as error:
+            raise SourceFileError(
+                file.relative,
+                f"data the mapping cannot be applied to ({str(error).splitlines()[0]})",
+                "data that fits `format` and `columns` of the source YAML",
+                "correct the mapping, or export the file again",
+            ) from None
+
+    def _judge(self, source: Source, read: _Read) -> str | None:
+        """Fill `refused_rows` with the rows that go to quarantine; return why the whole file does, or None."""
+        if not read.state("refused"):
+            self._refused_rows(f"select * from ({read.statement.refusals}) as none where false")
+            return None
+        self._refused_rows(f"select * from ({read.statement.refusals}) as judged where len(reasons) > 0")
+        held = self._type_drift(source, read)
+        if held:
+            drift = (
+                f"[{{'code': {literal(TYPE_DRIFT)}, 'column': '', 'found': {literal(held)}, "
+                "'expected': 'a file of readable values'}]"
+            )
+            self._refused_rows(
+                f"select * replace (case when len(reasons) > 0 then reasons else {drift} end as reasons) "
+                f"from ({read.statement.refusals}) as judged"
+            )
+        return held
+
+    def _refused_rows(self, query: str) -> None:
+        """Fill `refused_rows` from rows with their reasons, and from the records that could not be read at all."""
+        codes, columns, found, expected = (
+            f"array_to_string(list_transform(reasons, lambda reason: reason.{part}), '; ') as {name}"
+            for part, name in (
+                ("code", "reason_code"),
+                ('"column"', "column_name"),
+                ("found", "found"),
+                ("expected", "expected"),
+            )
+        )
+        self.connection.execute(
+            f"""
+            create or replace temp table refused_rows as
+            select record_number, line_number, 'broken_line' as reason_code, '' as column_name, found, expected, raw
+            from structural_rejects
+            union all
+            select record_number, line_number, {codes}, {columns}, {found}, {expected}, raw
+            from ({query}) as refused
+            """
+        )
+
+    def _type_drift(self, source: Source, read: _Read) -> str | None:
+        """Say which column has so many unreadable values that the whole file is suspect, or return None."""
+        judged = read.state("refused") + read.state("loaded")
+        rows = self.connection.execute(
+            f"""
+            select column_name, count(*)
+            from (
+                select
+                    unnest(string_split(reason_code, '; ')) as code,
+                    unnest(string_split(column_name, '; ')) as column_name
+                from refused_rows
+            ) as reasons
+            where code in ({", ".join(literal(code) for code in CONVERSION_CODES)}) and column_name <> ''
+            group by column_name
+            order by count(*) desc, column_name
+            """
+        ).fetchall()
+        limits = source.type_drift
+        told = [
+            f"{failures} of {judged} rows have no readable value in `{column}`"
+            for column, failures in rows
+            if failures >= limits.rows and failures > limits.share * judged
+        ]
+        return f"{'; '.join(told)} (more than {limits.share:.1%} is held)" if told else None
+
+    def _loaded_rows(self, source: Source, read: _Read, leave_out: frozenset[str] | None) -> dict[date, int]:
+        """Make `loaded_rows` the rows new to lake and run; return how many there are per business date.
+
+        Args:
+            leave_out: as in `stage`; None leaves the whole lake out of it.
+        """
+        key = identifier(source.contract.key)
+        days = read.loaded_days()
+        known = leave_out is not None and self._known_rows(source, sorted(days), leave_out)
+        repeated = self._number(
+            "select count(*) from (select _row_hash from canonical_rows where state = 'loaded' "
+            "group by _row_hash having count(*) > 1 limit 1) as hashes"
+        )
+        if not known and not repeated:
+            self._drop_known_rows(key)
+            self.connection.execute(
+                "create or replace temp view loaded_rows as select * from canonical_rows where state = 'loaded'"
+            )
+            return days
+        if not known:
+            self._drop_known_rows(key)
+        self.connection.execute(
+            f"""
+            create or replace temp table dropped_rows as
+            select record_number
+            from canonical_rows
+            semi join known_rows using (event_date, {key}, _row_hash)
+            where state = 'loaded'
+            union
+            select record_number
+            from (
+                select
+                    record_number,
+                    row_number() over (partition by event_date, {key}, _row_hash order by record_number) as place
+                from canonical_rows
+                semi join (
+                    select _row_hash from canonical_rows where state = 'loaded' group by _row_hash having count(*) > 1
+                ) as several using (_row_hash)
+                where state = 'loaded'
+            ) as repeated
+            where place > 1
+            """
+        )
+        self.connection.execute(
+            "create or replace temp view loaded_rows as "
+            "select * from canonical_rows anti join dropped_rows using (record_number) where state = 'loaded'"
+        )
+        return dict(
+            self.connection.execute(
+                "select event_date, count(*) from loaded_rows group by event_date order by event_date"
+            ).fetchall()
+        )
+
+    def _known_rows(self, source: Source, days: Sequence[date], leave_out: frozenset[str]) -> bool:
+        """Fill `known_rows` with the rows of this file that other files have brought; return whether there are any."""
+        key = identifier(source.contract.key)
+        files = existing_files(self.settings.paths, source.entity, days, leave_out)
+        if not files:
+            return False
+        lake = (
+            f"read_parquet({literal_list(files)}, hive_partitioning=true, hive_types={{'event_date': date}}, "
+            "union_by_name=true)"
+        )
+        # One number per row decides for nearly all of them; what it lets through is compared in full.
+        self.connection.execute(
+            f"""
+            create or replace temp table similar_rows as
+            select distinct event_date, {key}, _row_hash
+            from canonical_rows
+            semi join (select _row_hash from {lake}) as lake using (_row_hash)
+            where state = 'loaded'
+            """
+        )
+        if not self._number("select count(*) from similar_rows"):
+            return False
+        self.connection.execute(
+            f"""
+            create or replace temp table known_rows as
+            select event_date, {key}, _row_hash
+            from similar_rows
+            semi join {lake} as lake using (event_date, {key}, _row_hash)
+            """
+        )
+        return self._number("select count(*) from known_rows") > 0
+
+    def _drop_known_rows(self, key: str) -> None:
+        self.connection.execute(
+            f"create or replace temp table known_rows (event_date date, {key} varchar, _row_hash bigint)"
+        )
+
+    def _write_day(self, source: Source, batch_id: str, day: date) -> None:
+        columns = ", ".join(identifier(name) for name in source.contract.column_names)
+        self._write(
+            partition(self.settings.paths.incoming, source.entity, day) / f"{batch_id}.parquet",
+            f"""
+            select
+                {columns},
+                {literal(batch_id)} as _batch_id,
+                {literal(source.source)} as _source,
+                record_number as _row_number,
+                _row_hash
+            from loaded_rows
+            where event_date = {literal(day)}
+            """,
+        )
+
+    def _write_duplicates(self, source: Source, batch_id: str) -> None:
+        """Name the rows that are not written because another file has them: should that file go, they stay."""
+        root = incoming_duplicates(self.settings.paths)
+        days = self.connection.execute("select distinct event_date from known_rows order by event_date").fetchall()
+        for (day,) in days:
+            self._write(
+                partition(root, source.entity, day) / f"{batch_id}.parquet",
+                f"select {identifier(source.contract.key)}, _row_hash from known_rows "
+                f"where event_date = {literal(day)} order by all",
+            )
+
+    def _write_quarantine(self, source: Source, file: LandingFile, batch_id: str) -> None:
+        self._write(
+            quarantine_file(incoming_quarantine(self.settings.paths), source.entity, batch_id),
+            f"""
+            select
+                {literal(source.source)} as source,
+                {literal(file.relative)} as file_path,
+                {literal(batch_id)} as batch_id,
+                {literal(source.entity)} as entity,
+                *
+            from refused_rows
+            order by record_number
+            """,
+        )
+
+    def _write(self, target: Path, query: str) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.connection.execute(f"copy ({query}) to {literal(target)} ({_PARQUET})")
+        sync_file(target)
+
+    def _currencies(self, source: Source) -> tuple[str, ...]:
+        if "currency" not in source.columns:
+            return ()
+        rows = self.connection.execute(
+            "select distinct currency from loaded_rows where currency is not null order by currency"
+        ).fetchall()
+        return tuple(code for (code,) in rows)
+
+    def _reasons(self) -> tuple[tuple[str, str, int, str, str], ...]:
+        rows = self.connection.execute(
+            "select reason_code, column_name, count(*), any_value(found), any_value(expected) from refused_rows "
+            "group by all order by count(*) desc, reason_code, column_name"
+        ).fetchall()
+        return tuple(rows)
+
+    def _event_names(self, source: Source) -> dict[str, int]:
+        if "event_name" not in source.contract.column_names:
+            return {}
+        return dict(
+            self.connection.execute(
+                "select event_name, count(*) from loaded_rows group by event_name order by count(*) desc, event_name"
+            ).fetchall()
+        )
+
+    def _records(self, query: str) -> list[dict[str, Any]]:
+        found = self.connection.execute(f"{query} limit {_SAMPLE_ROWS}")
+        names = [item[0] for item in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def _number(self, query: str) -> int:
+        row = self.connection.execute(query).fetchall()[0]
+        return int(row[0])
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A file whose rows are in `canonical_rows`; `tally` has (state, business date, rows)."""
+
+    rows: int
+    broken: int
+    statement: CanonicalSql
+    new: NewColumns
+    warnings: tuple[str, ...]
+    tally: list[tuple[str, date, int]]
+
+    def state(self, name: str) -> int:
+        """Rows in a state."""
+        return sum(rows for state, _, rows in self.tally if state == name)
+
+    def loaded_days(self) -> dict[date, int]:
+        """Rows that may be loaded, by business date."""
+        return {day: rows for state, day, rows in self.tally if state == "loaded"}
+
+    def counts(self, days: Mapping[date, int], held: bool) -> Counts:
+        """The accounts, with the rows that are loaded by business date."""
+        loaded = sum(days.values())
+        passed = self.state("loaded")
+        return Counts(
+            read=self.rows,
+            loaded=loaded,
+            deduplicated=0 if held else passed - loaded,
+            quarantined=self.broken + self.state("refused") + (passed if held else 0),
+            filtered=self.state("filtered"),
+        )
+
+
+def batch_id_of(source: str, sha256: str, take: int = 1) -> str:
+    """Return the id of the batch that takes these bytes for this source: 16 hex digits, always the same.
+
+    Args:
+        take: how often these bytes have been taken with this time; a later take replaces the earlier one.
+    """
+    text = f"{source}:{sha256}" if take == 1 else f"{source}:{sha256}:{take}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def failed_batch(source: Source, file: LandingFile, sha256: str, size: int, error: Exception) -> Batch:
     """Return the ledger's note of a file that could not be staged."""
-    batch = _batch(source, file, sha256, size, batch_id_of(source.source, sha256), Counts())
-    return Batch(**{**vars(batch), "state": FAILED, "error": str(error)})
+    batch = _batch(source, file, sha256, batch_id_of(source.source, sha256))
+    return replace(batch, file_bytes=size, state=FAILED, error=str(error))
 
 
 @contextmanager
 def stager(settings: Settings, bounds: DateBounds) -> Iterator[Stager]:
-    """Open a Stager whose memory is bounded by `engine.memory_limit`, with its temporary files below USEROPS_HOME."""
+    """Open a Stager whose memory is bounded by `engine.memory_limit`, with its temporary files below USEROPS_HOME.
+
+    Raises:
+        ConfigError: exchange_rates.csv cannot be used.
+    """
+    rates = load_exchange_rates(settings)
+    rated = frozenset(rate.currency for rate in rates) if settings.paths.exchange_rates_file.exists() else None
+    run = Run(settings.project.timezone, bounds, Money(settings.project.currency, rated))
     scratch = settings.home / "tmp" / "ingest"
     _clear(scratch)
     scratch.mkdir(parents=True, exist_ok=True)
@@ -307,7 +690,7 @@ def stager(settings: Settings, bounds: DateBounds) -> Iterator[Stager]:
     connection.execute("set TimeZone = 'UTC'")
     connection.execute("set enable_progress_bar = false")
     try:
-        yield Stager(connection, settings, bounds, scratch)
+        yield Stager(connection, settings, run, scratch)
     finally:
         connection.close()
         _clear(scratch)
@@ -318,22 +701,21 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _batch(source: Source, file: LandingFile, sha256: str, size: int, batch_id: str, counts: Counts) -> Batch:
+def _batch(source: Source, file: LandingFile, sha256: str, batch_id: str) -> Batch:
     return Batch(
         batch_id=batch_id,
         source=source.source,
         entity=source.entity,
         file_path=file.relative,
         file_sha256=sha256,
-        file_bytes=size,
+        file_bytes=file.path.stat().st_size if file.path.exists() else 0,
         mapping_fingerprint=source.fingerprint,
         state=STAGED,
-        rows_read=counts.read,
-        rows_loaded=counts.loaded,
-        rows_deduplicated=counts.deduplicated,
-        rows_quarantined=counts.quarantined,
-        rows_filtered=counts.filtered,
     )
+
+
+def _is_json(source: Source) -> bool:
+    return source.format.type in ("jsonl", "json")
 
 
 def _mapping_of(source: Source) -> str:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from userops.ingest.control import write_funnels, write_taxonomy
+from userops.ingest.control import (
+    write_batches,
+    write_exchange_rates,
+    write_funnels,
+    write_notes,
+    write_taxonomy,
+    write_unbind,
+)
 from userops.ingest.lake import ensure_lake
+from userops.ingest.ledger import open_ledger
 from userops.steps import StepContext, StepReport
 from userops.warehouse.dbt import DbtResult, run_dbt
 
@@ -14,6 +22,12 @@ def build_base(context: StepContext) -> StepReport:
     ensure_lake(settings)
     write_taxonomy(settings)
     write_funnels(settings)
+    write_unbind(settings)
+    write_exchange_rates(settings)
+    with open_ledger(settings) as ledger:
+        write_notes(settings, ledger)
+        if ledger.batches():  # written by `load` already, but perhaps by one of an older version, with fewer columns
+            write_batches(settings, ledger)
     return _report("staging, intermediate and marts", run_dbt(settings, context.as_of, selector="base"), context)
 
 

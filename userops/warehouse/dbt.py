@@ -60,6 +60,8 @@ def dbt_vars(
         "as_of_date": as_of.isoformat(),
         "timezone": settings.project.timezone,
         "currency": settings.project.currency,
+        "has_exchange_rates": has_exchange_rates(settings),
+        "identity": settings.identity.model_dump(mode="json"),
         "session_gap_minutes": settings.sessions.gap_minutes,
         "unlisted_is_activity": settings.taxonomy.unlisted_is_activity,
         "lifecycle": settings.lifecycle.model_dump(mode="json"),
@@ -140,6 +142,13 @@ def funnel_max_steps(settings: Settings) -> int:
     from userops.ingest.control import load_funnels
 
     return max((len(funnel.steps) for funnel in load_funnels(settings)), default=1)
+
+
+def has_exchange_rates(settings: Settings) -> bool:
+    """Whether a rate table is given: only then are amounts converted."""
+    from userops.ingest.control import load_exchange_rates
+
+    return bool(load_exchange_rates(settings))
 
 
 def _stream(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, list[str]]:

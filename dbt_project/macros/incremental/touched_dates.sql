@@ -8,8 +8,9 @@
           follows: ["lake:events"]         an entity of the lake, or the name of another incremental model
           stale_dates: restitched_dates    (optional) a macro giving a query for further dates
 
-    Touched are: the dates of batches newer than the model's watermark (lake) or rebuilt upstream since (models), the
-    dates between the last as-of date and this one, and the stale dates. The list is fetched while the model is being
+    Touched are: the dates of batches newer than the model's watermark (lake; a batch that is retired has its dates there
+    again, with the number of its retirement) or rebuilt upstream since (models), the dates between the last as-of date
+    and this one, and the stale dates. The list is fetched while the model is being
     compiled and written into its SQL as literal dates, because only literals let the engine skip the Parquet
     folders of all other dates.
 

@@ -3,11 +3,12 @@
         materialized="incremental",
         incremental_strategy="touched_dates",
         on_schema_change="append_new_columns",
-        meta={"business_date": "event_date", "follows": ["lake:events"], "stale_dates": "restitched_dates"},
+        meta={"business_date": "event_date", "follows": ["lake:events"], "stale_dates": "outdated_event_dates"},
         pre_hook="{{ log_rebuilt_dates() }}",
         post_hook="{{ save_watermarks() }}",
     )
 }}
+-- depends_on: {{ ref("stg_exchange_rates") }} (read by outdated_event_dates, which is only rendered when dbt runs)
 
 with
 
@@ -25,8 +26,12 @@ resolved as (
         events.*,
         events.user_id is not null as is_logged_in,
         events.user_id is not null or identities.user_id is not null as is_identified,
-        {{ resolved_user_id("events.user_id", "identities.user_id", "events.anonymous_id") }} as resolved_user_id
+        {{ resolved_user_id(
+            "accounts.user_id", "events.user_id", "identities.user_id", "events.anonymous_id"
+        ) }} as resolved_user_id
     from events
+    left join {{ ref("int_identity_accounts") }} as accounts
+        on events.user_id = accounts.account_id
     left join {{ ref("int_identity_map") }} as identities
         on events.anonymous_id = identities.anonymous_id
 
@@ -38,6 +43,7 @@ select
     resolved.resolved_user_id as user_id,
     resolved.is_identified,
     resolved.is_logged_in,
+    resolved.user_id as login_user_id,
     resolved.anonymous_id,
     resolved.event_time,
     resolved.event_name,
@@ -53,7 +59,8 @@ select
     resolved.object_id,
     resolved.object_category,
     resolved.event_value,
-    resolved.currency
+    resolved.currency,
+    resolved.exchange_rate
 from resolved
 left join {{ ref("stg_event_taxonomy") }} as taxonomy
     on resolved.event_name = taxonomy.event_name

@@ -1,17 +1,21 @@
 with
 
-latest_sightings as (
+trusted_links as (
 
-    select
-        anonymous_id,
-        user_id,
-        row_number() over (partition by anonymous_id order by last_seen_at desc, user_id) as recency
-    from {{ ref("int_identity_sightings") }}
+    {{ trusted_links(ref("int_identity_pairs"), ref("int_identity_hubs")) }}
+
+),
+
+owners as (
+
+    {{ device_owners("trusted_links", ref("int_identity_components")) }}
 
 )
 
 select
-    anonymous_id,
-    user_id
-from latest_sightings
-where recency = 1
+    owners.anonymous_id,
+    coalesce(accounts.user_id, owners.user_id) as user_id,
+    owners.is_direct
+from owners
+left join {{ ref("int_identity_accounts") }} as accounts
+    on owners.user_id = accounts.account_id

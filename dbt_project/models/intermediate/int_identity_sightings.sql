@@ -13,6 +13,7 @@ select
     event_date,
     anonymous_id,
     user_id,
+    min(event_time) as first_seen_at,
     max(event_time) as last_seen_at
 from {{ ref("stg_events") }}
 where

@@ -1,17 +1,30 @@
+with
+
+events as (
+
+    select
+        ranked.*,
+        coalesce(ranked.currency, '{{ var("currency") }}') as value_currency
+    from ({{ one_row_per_key(source("lake", "events"), ["event_date", "event_id"], ["_row_hash"]) }}) as ranked
+
+)
+
 select
-    event_id,
-    user_id,
-    anonymous_id,
-    event_time,
-    event_name,
-    session_id,
-    channel,
-    device,
-    page,
-    object_id,
-    object_category,
-    value as event_value,
-    coalesce(currency, '{{ var("currency") }}') as currency,
-    properties,
-    event_date
-from ({{ one_row_per_key(source("lake", "events"), ["event_date", "event_id"], ["_row_hash"]) }}) as events
+    events.event_id,
+    events.user_id,
+    events.anonymous_id,
+    events.event_time,
+    events.event_name,
+    events.session_id,
+    events.channel,
+    events.device,
+    events.page,
+    events.object_id,
+    events.object_category,
+    {{ in_project_currency("events.value") }} as event_value,
+    events.value_currency as currency,
+    {{ exchange_rate() }} as exchange_rate,
+    events.properties,
+    events.event_date
+from events
+{{ join_exchange_rates("events.value_currency", "events.event_date") }}

@@ -6,7 +6,7 @@ batch_dates as (
         batch_id,
         min(event_date) as first_event_date,
         max(event_date) as last_event_date,
-        count(*) as event_dates
+        count(distinct event_date) as event_dates
     from {{ source("lake_control", "ingest_batch_dates") }}
     group by batch_id
 
@@ -25,6 +25,11 @@ select
     batches.rows_deduplicated,
     batches.rows_quarantined,
     batches.rows_filtered,
+    batches.rows_dropped,
+    batches.state,
+    batches.take,
+    batches.retired_seq,
+    batches.as_of_date,
     batches.committed_at,
     batch_dates.first_event_date,
     batch_dates.last_event_date,

@@ -11,7 +11,8 @@ select
     consent_email,
     consent_sms,
     consent_push,
-    updated_at
+    updated_at,
+    properties
 from (
     {{ one_row_per_key(source("lake", "users"), ["user_id"], ["updated_at desc nulls last", "_row_hash desc"]) }}
 ) as users

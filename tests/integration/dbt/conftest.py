@@ -22,6 +22,7 @@ from dbt.contracts.graph.manifest import Manifest
 
 from userops.config import PROJECT_ROOT, Settings, load_settings
 from userops.contracts.entities import ENTITIES, Entity
+from userops.ingest.control_tables import CONTROL_COLUMNS
 from userops.warehouse.dbt import dbt_environment, dbt_vars
 
 PROJECT_DIR = PROJECT_ROOT / "dbt_project"
@@ -38,21 +39,21 @@ TAXONOMY = [
     ("logged_in", "system", False, False, False, False, "Logged in", "登录"),
 ]
 CONTROL_TABLES = {
-    "ingest_batches": (
-        "batch_id VARCHAR, batch_seq BIGINT, source VARCHAR, entity VARCHAR, file_path VARCHAR, file_sha256 VARCHAR,"
-        " file_bytes BIGINT, rows_read BIGINT, rows_loaded BIGINT, rows_deduplicated BIGINT, rows_quarantined BIGINT,"
-        " rows_filtered BIGINT, committed_at TIMESTAMP"
-    ),
-    "ingest_batch_dates": "batch_id VARCHAR, batch_seq BIGINT, entity VARCHAR, event_date DATE, rows_loaded BIGINT",
-    "event_taxonomy": (
-        "event_name VARCHAR, category VARCHAR, is_activity BOOLEAN, is_page_view BOOLEAN, is_interaction BOOLEAN,"
-        " is_contribution BOOLEAN, label_en VARCHAR, label_zh VARCHAR"
-    ),
-    "funnel_steps": (
-        "funnel_id VARCHAR, funnel_name_en VARCHAR, funnel_name_zh VARCHAR, window_seconds BIGINT,"
-        " step_number INTEGER, step_name VARCHAR, event_name VARCHAR"
-    ),
+    name: ", ".join(f"{column} {kind}" for column, kind in columns) for name, columns in CONTROL_COLUMNS.items()
 }
+TECHNICAL_NAMES = ("_batch_id", "_source", "_row_number", "_row_hash")
+
+
+@dataclass
+class Delivered:
+    """One batch: which rows its file held, and which of them the lake took from it (business date by identity)."""
+
+    entity: Entity
+    source: str
+    as_of: date | None
+    sequence: int
+    rows: dict[tuple[date, str, int], list[Any]]
+    owned: set[tuple[date, str, int]]
 
 
 @dataclass
@@ -61,20 +62,19 @@ class Lake:
 
     root: Path
     zone: ZoneInfo
-    batches: int = 0
-    seen: set[tuple[str, date, str, int]] = field(default_factory=set)
+    sequence: int = 0
+    batches: dict[str, Delivered] = field(default_factory=dict)
     control: dict[str, list[Sequence[Any]]] = field(default_factory=dict)
     connection: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
 
     def reset(self) -> None:
         """Start an empty lake: every entity exists and has no rows."""
         shutil.rmtree(self.root, ignore_errors=True)
-        self.batches, self.seen = 0, set()
+        self.sequence, self.batches = 0, {}
         self.control = {name: [] for name in CONTROL_TABLES}
         self.control["event_taxonomy"] = [*TAXONOMY]
         for entity in ENTITIES.values():
-            schema = self.root / "raw" / entity.name / f"event_date={UNDATED}" / "_schema.parquet"
-            self._write_table(schema, _lake_columns(entity), [])
+            self.write_schema(entity.name)
         empty_scores = self.root / "scores/churn/as_of_date=1970-01-01/_schema.parquet"
         reasons = ", ".join(f"reason_{i}_{part} VARCHAR" for i in (1, 2, 3) for part in ("code", "en", "zh"))
         contributions = ", ".join(f"reason_{i}_contribution DOUBLE" for i in (1, 2, 3))
@@ -94,42 +94,108 @@ class Lake:
                 self.control["funnel_steps"].append(row)
         self._write_control()
 
-    def add_batch(self, entity_name: str, rows: Sequence[Row]) -> None:
-        """Write one file's rows; rows the lake has already are dropped, as on ingest."""
+    def write_schema(self, entity_name: str, without: Sequence[str] = ()) -> None:
+        """Write the empty file of an entity, which the marts learn its columns from."""
+        file = self.root / "raw" / entity_name / f"event_date={UNDATED}" / "_schema.parquet"
+        self._write_table(file, _lake_columns(ENTITIES[entity_name], without), [])
+
+    def set_control(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Replace a control table."""
+        self.control[name] = [*rows]
+        self._write_control()
+
+    def add_batch(
+        self, entity_name: str, rows: Sequence[Row], source: str = "test", as_of: date | None = None,
+        without: Sequence[str] = (),
+    ) -> str:  # fmt: skip
+        """Write one file's rows and return the batch; rows the lake has already are dropped, as on ingest.
+
+        Args:
+            as_of: business date of the run that takes the file.
+            without: columns the lake file does not have, as one of an older version.
+        """
         entity = ENTITIES[entity_name]
-        self.batches += 1
-        batch_id = f"{entity_name}-{self.batches}"
-        stored: list[list[Any]] = []
-        for number, row in enumerate(rows, start=1):
+        self.sequence += 1
+        batch_id = f"{entity_name}-{self.sequence}"
+        held: dict[tuple[date, str, int], list[Any]] = {}
+        for row in rows:
             values = [row.get(column) for column in entity.column_names]
             row_hash = int.from_bytes(hashlib.md5(repr(values).encode()).digest()[:8], "big") >> 1
             moment = next((row[column] for column in entity.time_columns if row.get(column)), None)
             event_date = self.local_date(moment) if moment else UNDATED
-            identity = (entity_name, event_date, str(row[entity.key]), row_hash)
-            if identity not in self.seen:
-                self.seen.add(identity)
-                stored.append([*values, batch_id, "test", number, row_hash, event_date])
-        self._write_rows(entity, batch_id, stored)
-        loaded = len(stored)
-        for event_date, count in sorted(Counter(row[-1] for row in stored).items()):
-            self.control["ingest_batch_dates"].append((batch_id, self.batches, entity_name, event_date, count))
-        counts = (len(rows), loaded, len(rows) - loaded, 0, 0)
-        self.control["ingest_batches"].append(
-            (batch_id, self.batches, "test", entity_name, batch_id, "", 0, *counts, datetime(2026, 1, 1))
-        )
+            held[event_date, str(row[entity.key]), row_hash] = values
+        taken = {key for other in self.batches.values() if other.entity is entity for key in other.owned}
+        batch = Delivered(entity, source, as_of, self.sequence, held, set(held) - taken)
+        self.batches[batch_id] = batch
+        self._write_rows(batch_id, batch, batch.owned, batch_id, without)
+        self._account(batch_id, batch, read=len(rows), loaded=len(batch.owned))
         self._write_control()
+        return batch_id
+
+    def retire(self, batch_id: str) -> None:
+        """Take a batch's rows out again; those that another file has too become that batch's, as `load` does it."""
+        batch = self.batches.pop(batch_id)
+        self.sequence += 1
+        for file in (self.root / "raw" / batch.entity.name).glob(f"*/{batch_id}*"):
+            if file.name.split(".")[0] == batch_id:
+                file.unlink()
+        for other_id, other in sorted(self.batches.items(), key=lambda item: item[1].sequence):
+            promoted = batch.owned.intersection(other.rows) if other.entity is batch.entity else set()
+            batch.owned -= promoted
+            other.owned |= promoted
+            if promoted:
+                self._write_rows(other_id, other, promoted, f"{other_id}.{batch_id}")
+                self._forget_account(other_id)
+                self._account(other_id, other, read=len(other.rows), loaded=len(other.owned))
+        for day in {key[0] for key in batch.rows}:
+            self._control_row(
+                "ingest_batch_dates", batch_id=batch_id, batch_seq=self.sequence, entity=batch.entity.name,
+                source=batch.source, as_of_date=batch.as_of, event_date=day, rows_loaded=0,
+            )  # fmt: skip
+        names = [name for name, _ in CONTROL_COLUMNS["ingest_batches"]]
+        for number, row in enumerate(self.control["ingest_batches"]):
+            if row[0] == batch_id:
+                changed = {**dict(zip(names, row, strict=True)), "state": "retired", "retired_seq": self.sequence}
+                self.control["ingest_batches"][number] = [changed[name] for name in names]
+        self._write_control()
+
+    def _account(self, batch_id: str, batch: Delivered, read: int, loaded: int) -> None:
+        common = {
+            "batch_id": batch_id, "batch_seq": batch.sequence, "entity": batch.entity.name, "source": batch.source,
+            "as_of_date": batch.as_of,
+        }  # fmt: skip
+        for event_date, count in sorted(Counter(key[0] for key in batch.owned).items()):
+            self._control_row("ingest_batch_dates", **common, event_date=event_date, rows_loaded=count)
+        self._control_row(
+            "ingest_batches", **common, file_path=batch_id, file_sha256="", file_bytes=0, rows_read=read,
+            rows_loaded=loaded, rows_deduplicated=read - loaded, rows_quarantined=0, rows_filtered=0, rows_dropped=0,
+            state="committed", take=1, committed_at=datetime(2026, 1, 1),
+        )  # fmt: skip
+
+    def _forget_account(self, batch_id: str) -> None:
+        for name in ("ingest_batches", "ingest_batch_dates"):
+            self.control[name] = [row for row in self.control[name] if row[0] != batch_id]
+
+    def _control_row(self, table: str, **values: Any) -> None:
+        self.control[table].append([values.get(name) for name, _ in CONTROL_COLUMNS[table]])
 
     def local_date(self, utc: datetime) -> date:
         """Business date of a naive UTC time."""
         return utc.replace(tzinfo=ZoneInfo("UTC")).astimezone(self.zone).date()
 
-    def _write_rows(self, entity: Entity, batch_id: str, rows: list[list[Any]]) -> None:
-        folder = self.root / "raw" / entity.name
-        self._fill_table(f"{_lake_columns(entity)}, event_date DATE", rows)
-        self.connection.execute(
-            f"copy t to '{folder}' (format parquet, partition_by (event_date), overwrite_or_ignore,"
-            f" filename_pattern '{batch_id}-{{i}}')"
-        )
+    def _write_rows(
+        self, batch_id: str, batch: Delivered, keys: set[tuple[date, str, int]], file_name: str,
+        without: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        columns = [name for name in batch.entity.column_names if name not in without]
+        rows_by_date: dict[date, list[list[Any]]] = {}
+        for number, key in enumerate(sorted(keys), start=1):
+            values = dict(zip(batch.entity.column_names, batch.rows[key], strict=True))
+            technical = [batch_id, batch.source, number, key[2]]
+            rows_by_date.setdefault(key[0], []).append([*(values[name] for name in columns), *technical])
+        for day, rows in rows_by_date.items():
+            file = self.root / "raw" / batch.entity.name / f"event_date={day}" / f"{file_name}.parquet"
+            self._write_table(file, _lake_columns(batch.entity, without), rows)
 
     def _write_control(self) -> None:
         for name, columns in CONTROL_TABLES.items():
@@ -148,9 +214,11 @@ class Lake:
             self.connection.execute(f"insert into t values {', '.join([placeholders] * len(rows))}", values)
 
 
-def _lake_columns(entity: Entity) -> str:
-    columns = [f'"{column.name}" {column.type.duckdb}' for column in entity.stored_columns]
-    return ", ".join([*columns, "_batch_id VARCHAR", "_source VARCHAR", "_row_number BIGINT", "_row_hash BIGINT"])
+def _lake_columns(entity: Entity, without: Sequence[str] = ()) -> str:
+    kept = [column for column in entity.stored_columns if column.name not in without]
+    columns = [f'"{column.name}" {column.type.duckdb}' for column in kept]
+    technical = [f"{name} {'VARCHAR' if name in ('_batch_id', '_source') else 'BIGINT'}" for name in TECHNICAL_NAMES]
+    return ", ".join([*columns, *technical])
 
 
 @dataclass
@@ -165,8 +233,8 @@ class Warehouse:
         self.settings.paths.warehouse.unlink(missing_ok=True)
         self.settings.paths.warehouse_dir.mkdir(parents=True, exist_ok=True)
 
-    def run(self, as_of: date, *arguments: str, command: str = "run", **variables: Any) -> None:
-        """Run dbt without churn models, as of a date; fails the test when dbt fails."""
+    def run(self, as_of: date, *arguments: str, command: str = "run", **variables: Any) -> list[Any]:
+        """Run dbt without churn models, as of a date, and return its results; fails the test when dbt fails."""
         chosen = dbt_vars(self.settings, as_of, FUNNEL_STEPS, variables)
         selection = [] if "--select" in arguments else ["--exclude", "tag:churn"]
         result = self.runner.invoke([command, "--vars", json.dumps(chosen), "--quiet", *selection, *arguments])
@@ -177,6 +245,12 @@ class Warehouse:
                 f"{node.node.name}: {node.message}" for node in nodes if str(node.status) not in ("success", "pass")
             ]
             pytest.fail(f"dbt {command} failed: {result.exception or failed}")
+        return list(getattr(result.result, "results", []))
+
+    def compiled(self, model: str) -> str:
+        """Return the SQL of a model that reads nothing but other models, which need not be built."""
+        results = self.run(date(2024, 1, 1), "--select", model, command="compile")
+        return next(str(result.node.compiled_code) for result in results if result.node.name == model)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query on what was built."""

@@ -105,8 +105,33 @@ MARTS = {
             (100 * churn_probability)::decimal(18, 4) as expected_loss
         from fct_churn_scores""",
     "agg_ingest_reconciliation": """
-        select 'orders' as entity, 'b1' as batch_id, 2 as rows_read, 2 as rows_loaded, 0 as rows_deduplicated,
-            0 as rows_quarantined, 0 as rows_filtered""",
+        select 'orders' as entity, batch_id, rows_read, rows_read - rows_filtered as rows_loaded,
+            0 as rows_deduplicated, 0 as rows_quarantined, rows_filtered, rows_dropped, state, retired_seq
+        from (values
+            ('b1', 2, 0, 0, 'committed', null::bigint), ('b0', 3, 1, 1, 'retired', 4)
+        ) as t (batch_id, rows_read, rows_filtered, rows_dropped, state, retired_seq)""",
+    "agg_source_notes": """
+        select date '2024-06-30' as as_of_date, 'shop' as source, step, 'held' as kind, 'error' as severity,
+            'orders_1.csv' as file_path, 'held' as message
+        from (values ('ingest'), ('gate')) as t (step)""",
+    "agg_late_data": """
+        select 'shop' as source, 'orders' as entity, date '2024-06-30' as as_of_date, late as days_late,
+            date '2024-06-30' - late as event_date, false as is_first_load, 10 as loaded_rows, 0.5 as share_of_run,
+            0 as replacing_rows, restated as dates_restated, 0 as sessions_restated
+        from (values (0, 0), (2, 1)) as t (late, restated)""",
+    "dim_identities": """
+        select * from (values
+            ('user', 'u1', 'u1', 'own', false, 2), ('device', 'd1', 'u1', 'login', false, 2),
+            ('user', 'u0', 'u1', 'merged', false, 2), ('device', 'd3', 'anon:d3', 'hub', true, 1)
+        ) as t (kind, id, user_id, link, is_hub, linked_ids)""",
+    "agg_identity_hubs": "select 'device' as kind, 'd3' as id, 'user' as linked_kind, 40 as links",
+    "fct_campaign_touches": """
+        select touch_id, 'c1' as campaign_id, 'u1' as user_id, touched_at, touched_at::date as touch_date
+        from (values ('t1', timestamp '2024-06-30 01:00:00'), ('t2', null)) as t (touch_id, touched_at)""",
+    "fct_feedback": "select 'f1' as feedback_id, 'u1' as user_id, date '2024-06-30' as feedback_date",
+    "dim_products": """
+        select product_id, day as first_ordered_date, day as last_ordered_date, lines as order_lines, true as is_listed
+        from (values ('p1', date '2024-06-30', 2), ('p2', null, 0)) as t (product_id, day, lines)""",
 }
 
 

@@ -152,31 +152,6 @@ def test_a_file_nobody_accounts_for_is_refused(
         gate_lake(context)
 
 
-def test_too_much_quarantine_stops_the_run_and_names_source_and_reason(context: StepContext, stage: Stage) -> None:
-    stage(orders=17, broken=3)
-
-    with pytest.raises(GateError) as caught:
-        gate_lake(context)
-
-    assert "suite `staged_sources`" in caught.value.where
-    assert "source=shop_orders" in caught.value.found
-    assert "quarantined_share=0.15" in caught.value.found
-    assert "order_time" in caught.value.found
-    assert "max_quarantine_share" in caught.value.fix
-
-
-def test_a_source_may_set_its_own_quarantine_limit(context: StepContext, stage: Stage) -> None:
-    yaml = context.settings.paths.sources / "orders.yml"
-    yaml.write_text(yaml.read_text() + "max_quarantine_share: 0.15\n")
-    stage(orders=17, broken=3)
-
-    gate_lake(context)
-
-    yaml.write_text(yaml.read_text().replace("0.15", "0.14"))
-    with pytest.raises(GateError, match="staged_sources"):
-        gate_lake(context)
-
-
 def test_a_home_with_odd_characters_can_be_checked(
     context: StepContext, stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

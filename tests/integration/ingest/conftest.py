@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from userops.config import Settings, load_settings
-from userops.ingest.ledger import Batch
+from userops.ingest.ledger import Batch, SourceNote, open_ledger
 from userops.ingest.runner import load_staged, reconciliation, stage_landing
 from userops.steps import StepContext, StepReport
 
@@ -77,6 +77,16 @@ class Instance:
 
     def batches(self) -> list[Batch]:
         return reconciliation(self.settings)
+
+    def notes(self, kind: str | None = None) -> list[SourceNote]:
+        """Return the notes of the business date, or those of one kind."""
+        with open_ledger(self.settings) as ledger:
+            return [note for note in ledger.notes(self.context.as_of) if kind in (None, note.kind)]
+
+    def note(self, kind: str) -> str:
+        """Return the message of the only note of a kind."""
+        (note,) = self.notes(kind)
+        return note.message
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect() as connection:

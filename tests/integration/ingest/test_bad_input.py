@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
+import shutil
 
 import pytest
 
 from userops.errors import ConfigError, SourceFileError, UseropsError
 
+EVENT_COLUMNS = {"event_id": "id", "event_time": "ts", "event_name": "event", "user_id": "uid"}
 HEADER = "id,ts,event,uid\n"
 GOOD = "a,2026-01-05,view,u\n"
 
@@ -165,8 +168,12 @@ def test_damaged_gzip_fails_alone(instance, kind):
     instance.land("shop/events_1.csv", HEADER + GOOD)
     (instance.landing / "shop" / "events_2.csv.gz").write_bytes(damage(kind))
     instance.land("shop/events_3.csv", HEADER + "c,2026-01-05,view,u\n")
-    with pytest.raises(SourceFileError, match=r"shop/events_2\.csv\.gz.*cut short or damaged"):
-        instance.stage()
+    report = instance.stage()
+    (note,) = instance.notes("failed_file")
+    assert re.search(r"shop/events_2\.csv\.gz.*cut short or damaged", note.message)
+    assert (note.source, note.severity, note.file_path) == ("shop_events", "error", "shop/events_2.csv.gz")
+    assert (report.counts["files_staged"], report.counts["files_failed"]) == (2, 1)
+    assert note.message in report.warnings
     assert [(batch.file_path, batch.state) for batch in instance.batches()] == [
         ("shop/events_1.csv", "staged"),
         ("shop/events_2.csv.gz", "failed"),
@@ -179,28 +186,32 @@ def test_damaged_gzip_fails_alone(instance, kind):
     instance.ingest()
     assert len(instance.lake("events")) == 5002
     assert {batch.state for batch in instance.batches()} == {"committed"}
+    assert instance.notes("failed_file") == []
 
 
 def test_gzip_that_is_none(instance):
     instance.source(format={"type": "csv", "compression": "gzip"})
     instance.land("shop/events_1.csv", HEADER + GOOD)
-    with pytest.raises(SourceFileError, match=r"shop/events_1\.csv"):
-        instance.stage()
+    instance.stage()
+    assert "shop/events_1.csv" in instance.note("failed_file")
 
 
 def test_directory_where_a_file_should_be(instance):
     instance.source()
     (instance.landing / "shop" / "events_1.csv").mkdir()
     instance.land("shop/events_2.csv", HEADER + GOOD)
-    with pytest.raises(SourceFileError, match=r"shop/events_1\.csv: found a directory"):
-        instance.stage()
+    instance.stage()
     assert [batch.state for batch in instance.batches()] == ["staged"]
 
 
 def test_missing_landing_folder(instance):
     instance.source(files={"path": "shopp", "pattern": "*.csv"})
-    with pytest.raises(SourceFileError, match=r"shop_events.*files\.path.*no folder.*did you mean `shop`"):
-        instance.stage()
+    instance.source(source="well", columns=EVENT_COLUMNS)
+    instance.land("shop/events_1.csv", HEADER + GOOD)
+    report = instance.ingest()
+    assert re.search(r"shop_events.*files\.path.*no folder.*did you mean `shop`", instance.note("failed_source"))
+    assert [(batch.source, batch.state) for batch in instance.batches()] == [("well", "committed")]
+    assert (report.counts["sources_failed"], report.counts["files_staged"]) == (1, 1)
 
 
 def test_missing_landing_folder_may_be_optional(instance):
@@ -216,17 +227,16 @@ def test_folder_without_a_matching_file_is_a_warning(instance):
 def test_unreadable_parquet(instance):
     instance.source(format={"type": "parquet"}, files={"path": "shop", "pattern": "*.parquet"})
     instance.land("shop/e.parquet", b"PAR1 this is not parquet PAR1")
-    with pytest.raises(SourceFileError, match=r"shop/e\.parquet.*a Parquet file"):
-        instance.stage()
+    instance.stage()
+    assert re.search(r"shop/e\.parquet.*a Parquet file", instance.note("failed_file"))
 
 
 def test_unknown_source_column(instance):
     columns = {"event_id": "id", "event_time": "ts", "event_name": "event", "user_id": "userid"}
     instance.source(columns=columns)
     instance.land("shop/events_1.csv", "id,ts,event,user_id\n")
-    with pytest.raises(UseropsError) as error:
-        instance.stage()
-    text = str(error.value)
+    instance.stage()
+    text = instance.note("failed_source")
     for part in (
         "shop/events_1.csv",
         "columns.user_id",
@@ -240,8 +250,8 @@ def test_unknown_source_column(instance):
 def test_unknown_column_in_an_expression(instance):
     instance.source(filter="lower(evnt) <> 'x'")
     instance.land("shop/events_1.csv", HEADER + GOOD)
-    with pytest.raises(UseropsError, match=r"key `filter`.*`evnt`.*did you mean `event`"):
-        instance.stage()
+    instance.stage()
+    assert re.search(r"key `filter`.*`evnt`.*did you mean `event`", instance.note("failed_source"))
 
 
 def test_key_that_no_json_record_has_is_a_warning(instance):
@@ -260,16 +270,17 @@ def test_key_that_no_json_record_has_is_a_warning(instance):
 def test_header_that_repeats_a_column(instance):
     instance.source()
     instance.land("shop/events_1.csv", "id,ts,event,uid,UID\n")
-    with pytest.raises(SourceFileError, match=r"events_1\.csv:1.*UID, uid"):
-        instance.stage()
+    instance.stage()
+    assert re.search(r"events_1\.csv:1.*UID, uid", instance.note("failed_file"))
 
 
 @pytest.mark.parametrize("expression", ["lower(", "no_such_function(uid)", "(select 1)", "1; drop table x"])
 def test_expression_that_is_none(instance, expression):
     instance.source(filter=expression)
     instance.land("shop/events_1.csv", HEADER + GOOD)
-    with pytest.raises(UseropsError, match="key `filter`"):
-        instance.stage()
+    instance.stage()
+    assert "key `filter`" in instance.note("failed_source")
+    assert [batch.state for batch in instance.batches()] in ([], ["failed"])
 
 
 def test_broken_mapping_stages_nothing_and_keeps_what_was_loaded(instance):
@@ -289,16 +300,70 @@ def test_lost_ledger_is_noticed(instance):
     instance.ingest()
     for file in instance.home.glob("ledger.sqlite*"):
         file.unlink()
-    with pytest.raises(UseropsError, match=r"ledger\.sqlite"):
+    with pytest.raises(UseropsError, match=r"ledger\.sqlite.*while the lake holds data"):
         instance.stage()
 
 
-def test_many_failures_are_one_error(instance):
+def test_lost_lake_is_noticed(instance):
     instance.source()
-    for number in range(30):
-        instance.land(f"shop/events_{number:02}.csv", "id,ts,event\n" + f"{number}\n")
-    with pytest.raises(SourceFileError, match="and 20 more"):
+    instance.land("shop/events_1.csv", HEADER + GOOD)
+    instance.ingest()
+    shutil.rmtree(instance.home / "lake")
+    with pytest.raises(UseropsError, match=r"ledger of loaded rows.*holds none"):
         instance.stage()
+
+
+def damaged(instance, number: int) -> None:
+    instance.land(f"shop/events_{number:02}.csv.gz", "").write_bytes(damage("trailer")[: -1 - number])
+
+
+def test_many_failures_are_noted_each_and_told_in_ten_lines(instance):
+    instance.source(files={"path": "shop", "pattern": "events_*"})
+    for number in range(12):
+        damaged(instance, number)
+    report = instance.stage()
+    assert len(instance.notes("failed_file")) == 12
+    assert len(report.warnings) == 11
+    assert "2 more notes" in report.warnings[-1]
+
+
+def test_a_source_can_stop_the_day(instance):
+    instance.source(files={"path": "shop", "pattern": "events_*"}, on_failure="stop_day")
+    instance.source(source="well", files={"path": "well", "pattern": "*.csv"})
+    instance.land("well/a.csv", HEADER + GOOD)
+    for number in range(12):
+        damaged(instance, number)
+    with pytest.raises(SourceFileError, match=r"and 2 more.*cut short or damaged"):
+        instance.stage()
+    assert len(instance.notes("failed_file")) == 12
+    assert {(batch.source, batch.state) for batch in instance.batches()} == {
+        ("shop_events", "failed"),
+        ("well", "staged"),
+    }
+
+
+def test_missing_column_stops_its_source_whole_and_no_other(instance):
+    """The first file of the source fits the mapping; it is not loaded either, until all of the source is well."""
+    instance.source(source="b_broken", files={"path": "broken", "pattern": "*.csv"})
+    for name in ("a_well", "c_well"):
+        instance.source(source=name, files={"path": name, "pattern": "*.csv"})
+        instance.land(f"{name}/1.csv", HEADER + GOOD)
+    instance.land("broken/1.csv", HEADER + "x,2026-01-05,view,u\n" + GOOD)
+    instance.land("broken/2.csv", "id,ts,event\nb,2026-01-05,view\n")
+    instance.land("broken/3.csv", HEADER + "c,2026-01-05,view,u\n")
+    instance.ingest()
+    (note,) = instance.notes("failed_source")
+    assert (note.source, note.severity, note.file_path) == ("b_broken", "error", "broken/2.csv")
+    assert [(batch.file_path, batch.state) for batch in instance.batches()] == [
+        ("a_well/1.csv", "committed"),
+        ("c_well/1.csv", "committed"),
+        ("broken/2.csv", "failed"),
+    ]
+    assert instance.lake("events", "event_id") == [("a",)]
+    instance.land("broken/2.csv", HEADER + "b,2026-01-05,view,u\n")
+    instance.ingest()
+    assert instance.lake("events", "event_id") == [("a",), ("b",), ("c",), ("x",)]
+    assert instance.notes("failed_source") == []
 
 
 def test_file_that_changes_while_it_is_read(instance, monkeypatch):
@@ -313,8 +378,8 @@ def test_file_that_changes_while_it_is_read(instance, monkeypatch):
                 handle.write("b,2026-01-05,view,u\n")
 
     monkeypatch.setattr(stage, "reached", append)
-    with pytest.raises(SourceFileError, match="changed while it was read"):
-        instance.stage()
+    instance.stage()
+    assert "changed while it was read" in instance.note("failed_file")
     monkeypatch.setattr(stage, "reached", lake.reached)
     assert list(instance.settings.paths.incoming.glob("events/*/*.parquet")) == []
     instance.ingest()

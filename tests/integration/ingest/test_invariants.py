@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -118,7 +116,7 @@ def test_file_rewritten_in_place_is_seen(instance):
     instance.ingest()
     instance.land("shop/events_1.csv", HEADER + "b,2026-01-05,view,u\n")  # same size
     instance.ingest()
-    assert instance.lake("events", "event_id") == [("a",), ("b",)]
+    assert instance.lake("events", "event_id") == [("b",)]
 
 
 def test_unchanged_old_files_are_not_read_again(instance, monkeypatch):
@@ -141,9 +139,7 @@ def test_duplicate_check_reads_only_the_touched_dates(instance, monkeypatch):
     instance.ingest()
     asked = []
     real = stage.existing_files
-    monkeypatch.setattr(
-        stage, "existing_files", lambda paths, entity, days: asked.extend(found := real(paths, entity, days)) or found
-    )
+    monkeypatch.setattr(stage, "existing_files", lambda *arguments: asked.extend(found := real(*arguments)) or found)
     instance.land("shop/events_9.csv", HEADER + "b,2026-01-03,view,u\n")
     instance.ingest()
     assert [file.parent.name for file in asked] == ["event_date=2026-01-03"]
@@ -168,111 +164,6 @@ def populate(instance) -> None:
         instance.land(f"shop/events_{number}.csv", HEADER + "\n".join(rows) + "\n")
 
 
-def lake_state(home: Path) -> dict[str, object]:
-    """Everything that must be the same after a kill and a rerun (not the wall-clock times)."""
-    import duckdb
-
-    def content(folder: str) -> list[tuple]:
-        with duckdb.connect() as connection:
-            return connection.execute(
-                f"select * from read_parquet('{home}/lake/{folder}', filename=true, hive_partitioning=false) "
-                "order by all"
-            ).fetchall()
-
-    relative = [(*row[:-1], Path(row[-1]).relative_to(home).as_posix()) for row in content("raw/events/*/*.parquet")]
-    quarantine = [(*row[:-1], Path(row[-1]).name) for row in content("quarantine/*/*.parquet")]
-    batches = [row[:12] for row in content("control/ingest_batches.parquet")]
-    files = sorted(path.relative_to(home).as_posix() for path in (home / "lake" / "raw").rglob("*") if path.is_file())
-    leftovers = sorted(path.name for path in (home / "lake" / "incoming").rglob("*") if path.is_file())
-    dates = [row[:-1] for row in content("control/ingest_batch_dates.parquet")]
-    return {
-        "raw": relative,
-        "quarantine": quarantine,
-        "batches": batches,
-        "dates": dates,
-        "files": files,
-        "leftovers": leftovers,
-    }
-
-
-KILL = """
-import os, sys
-from datetime import date
-from pathlib import Path
-from userops.config import load_settings
-from userops.ingest import control, lake, runner, stage
-from userops.steps import StepContext
-
-wanted, hits, steps = sys.argv[3], int(sys.argv[4]), sys.argv[5].split(",")
-def reached(point):
-    global hits
-    if point == wanted:
-        hits -= 1
-        if hits == 0:
-            os._exit(9)
-for module in (lake, runner, stage):
-    if hasattr(module, "reached"):
-        module.reached = reached
-context = StepContext(load_settings(home=Path(sys.argv[1]), config=Path(sys.argv[2])), date(2026, 1, 31))
-for step in steps:
-    getattr(runner, step)(context)
-"""
-
-
-def run_killed(instance, point: str, hit: int, steps: str = "stage_landing,load_staged") -> None:
-    arguments = [sys.executable, "-c", KILL, str(instance.home), str(instance.config), point, str(hit), steps]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert done.returncode == 9, f"never reached {point} x{hit}: {done.stdout}{done.stderr}"
-
-
-@pytest.mark.parametrize(
-    ("point", "hit"),
-    [
-        ("data written", 2),
-        ("quarantine written", 1),
-        ("batch staged", 2),
-        ("file moved", 1),
-        ("file moved", 7),  # inside the second batch
-        ("batch moved", 1),
-        ("batch committed", 1),
-        ("batch committed", 3),
-        ("written:ingest_batch_dates.parquet", 2),
-        ("written:ingest_batches.parquet", 2),
-    ],
-)
-def test_killed_anywhere_and_run_again(instance, tmp_path, monkeypatch, point, hit):
-    untouched = make_instance(tmp_path / "untouched", monkeypatch)
-    for each in (untouched, instance):
-        populate(each)
-    untouched.ingest()
-    run_killed(instance, point, hit)
-    instance.ingest()
-    assert lake_state(instance.home) == lake_state(untouched.home)
-
-
-def test_killed_while_discarding_what_a_killed_run_left(instance, tmp_path, monkeypatch):
-    untouched = make_instance(tmp_path / "untouched", monkeypatch)
-    for each in (untouched, instance):
-        populate(each)
-    untouched.ingest()
-    run_killed(instance, "file moved", 7)
-    run_killed(instance, "batch files discarded", 1)
-    instance.ingest()
-    assert lake_state(instance.home) == lake_state(untouched.home)
-
-
-def test_load_alone_can_be_run_again(instance, tmp_path, monkeypatch):
-    """Airflow retries the failed task only: `load` must finish what a killed `load` began."""
-    untouched = make_instance(tmp_path / "untouched", monkeypatch)
-    for each in (untouched, instance):
-        populate(each)
-    untouched.ingest()
-    instance.stage()
-    run_killed(instance, "file moved", 7, "load_staged")
-    instance.load()
-    assert lake_state(instance.home) == lake_state(untouched.home)
-
-
 def test_landing_is_never_touched(instance):
     populate(instance)
     instance.land("shop/events_4.csv", "")
@@ -292,15 +183,14 @@ def test_landing_is_never_touched(instance):
 
 
 def test_rows_that_do_not_add_up_are_never_staged(instance, monkeypatch):
-    from userops.errors import SourceFileError
     from userops.ingest import stage
 
     instance.source()
     instance.land("shop/events_1.csv", HEADER + "a,2026-01-05,view,u\n")
     real = stage.read_records
     monkeypatch.setattr(stage, "read_records", lambda *arguments: real(*arguments) + 1)
-    with pytest.raises(SourceFileError, match="2 rows read but 1 loaded"):
-        instance.stage()
+    instance.stage()
+    assert "2 rows read but 1 loaded" in instance.note("failed_file")
     assert [batch.state for batch in instance.batches()] == ["failed"]
     assert instance.load().counts["batches"] == 0
 

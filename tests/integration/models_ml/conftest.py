@@ -11,23 +11,11 @@ import duckdb
 import pytest
 
 from userops.contracts.entities import ENTITIES, TECHNICAL_COLUMNS
+from userops.ingest.control_tables import CONTROL_COLUMNS
 
 _EMPTY_DATE = "1970-01-01"
 _CONTROL = {
-    "ingest_batches": (
-        "batch_id varchar, batch_seq bigint, source varchar, entity varchar, file_path varchar, file_sha256 varchar, "
-        "file_bytes bigint, rows_read bigint, rows_loaded bigint, rows_deduplicated bigint, rows_quarantined bigint, "
-        "rows_filtered bigint, committed_at timestamp"
-    ),
-    "ingest_batch_dates": "batch_id varchar, batch_seq bigint, entity varchar, event_date date, rows_loaded bigint",
-    "event_taxonomy": (
-        "event_name varchar, category varchar, is_activity boolean, is_page_view boolean, is_interaction boolean, "
-        "is_contribution boolean, label_en varchar, label_zh varchar"
-    ),
-    "funnel_steps": (
-        "funnel_id varchar, funnel_name_en varchar, funnel_name_zh varchar, window_seconds bigint, "
-        "step_number integer, step_name varchar, event_name varchar"
-    ),
+    name: ", ".join(f"{column} {kind}" for column, kind in columns) for name, columns in CONTROL_COLUMNS.items()
 }
 _SCORES = (
     "user_id varchar, model_version varchar, churn_probability double, raw_score double, user_value double, "
@@ -60,7 +48,8 @@ def write_lake(lake: Path, queries: Mapping[str, str] | None = None, taxonomy: s
     connection.execute(f"insert into event_taxonomy values {taxonomy}")
     for number, name in enumerate(ENTITIES, start=1):
         connection.execute(
-            f"insert into ingest_batch_dates select 'b', {number}, '{name}', event_date, count(*) from raw_{name} "
+            f"insert into ingest_batch_dates by name select 'b' as batch_id, {number} as batch_seq, "
+            f"'{name}' as entity, 'test' as source, event_date, count(*) as rows_loaded from raw_{name} "
             "group by event_date"
         )
     for name in _CONTROL:

@@ -6,15 +6,29 @@ import os
 import subprocess
 import sys
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from expectations.checks import Check, Suite, between, in_set, not_in_set, not_null, row_count, unique, where
-from expectations.results import CheckResult
+from expectations.checks import (
+    Check,
+    Consequence,
+    Suite,
+    between,
+    in_set,
+    not_in_set,
+    not_null,
+    row_count,
+    unique,
+    where,
+)
+from expectations.results import CheckResult, GateResult
 from expectations.runner import _shown, run_suites
 from userops.config import EngineSettings
+
+SMALL = EngineSettings(memory_limit="1GB", threads=1)
 
 
 @pytest.fixture
@@ -30,7 +44,7 @@ def database(tmp_path: Path) -> Path:
 
 def outcome(database: Path, check: Check, table: str = "numbers") -> CheckResult:
     suite = Suite("one", table, "One", "一", (check,), shown=("n",))
-    (result,) = run_suites(database, [suite], EngineSettings(memory_limit="1GB", threads=1))
+    (result,) = run_suites(database, [suite], SMALL)
     return result.checks[0]
 
 
@@ -49,6 +63,38 @@ FAILING = [
 @pytest.mark.parametrize("check", PASSING, ids=lambda check: check.type)
 def test_what_holds_passes(database: Path, check: Check) -> None:
     assert outcome(database, check).status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("condition", "consequence", "status", "outcome_"),
+    [
+        ("n < 0", "leave_out", "passed", "passed"),
+        ("n > 6", "stop_day", "failed", "failed"),
+        ("n > 6", "leave_out", "failed", "noticed"),
+        ("n > 6", "report", "failed", "noticed"),
+        ("n > 6", "flag", "failed", "noticed"),
+        ("no_such_column > 6", "flag", "error", "failed"),
+    ],
+)
+def test_only_what_stops_the_day_fails_the_gate_and_an_error_always_does(
+    database: Path, condition: str, consequence: Consequence, status: str, outcome_: str
+) -> None:
+    check = where(condition, ["n"], "", "", consequence)
+    (suite,) = run_suites(database, [Suite("one", "numbers", "One", "一", (check,))], SMALL)
+    result = GateResult("lake", date(2024, 6, 30), "", 0.0, [suite])
+
+    assert (suite.checks[0].status, suite.checks[0].outcome, suite.outcome) == (status, outcome_, outcome_)
+    assert result.passed == (outcome_ != "failed")
+    assert len(result.notices) == (outcome_ == "noticed")
+    assert result.as_dict()["noticed"] == len(result.notices)
+
+
+def test_the_figures_of_a_small_table_are_kept_whole(database: Path) -> None:
+    suite = Suite("one", "numbers", "One", "一", (where("n < 0", ["n"], "", ""),), figures=("word", "n"))
+    (result,) = run_suites(database, [suite], SMALL)
+
+    assert len(result.figures) == 9
+    assert result.figures[4] == {"word": "a1", "n": "4"}
 
 
 @pytest.mark.parametrize(("check", "unexpected"), FAILING, ids=lambda value: getattr(value, "type", str(value)))

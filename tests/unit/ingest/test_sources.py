@@ -8,7 +8,7 @@ import pytest
 
 from userops.config import Settings, load_settings
 from userops.errors import ConfigError
-from userops.ingest.sources import did_you_mean, load_sources
+from userops.ingest.sources import did_you_mean, load_preset, load_sources, preset_names
 
 GOOD = """
 source: shop
@@ -58,12 +58,23 @@ def test_sources_come_in_the_order_of_their_names(settings):
         ("pattern:", "patern:", "files.patern.*did you mean `pattern`"),
         ("entity: events", "entity: event", "did you mean `events`"),
         ("user_id: uid", "usr_id: uid", r"columns\.usr_id.*did you mean `user_id`"),
-        ("type: csv", "type: xlsx", "format.type"),
+        ("type: csv", "type: xls", "format.type"),
+        ("type: csv", "type: csv, widths: [1]", "`widths`, one per column, exactly when `type` is fixed"),
+        ("type: csv", "type: csv, records: $.rows", "`records` only together with type json"),
+        ("type: csv", "type: parquet, encoding: gb18030", "no `encoding`"),
+        ("path: shop", "path: shop, url: s3://bucket/folder", "exactly one of `path`"),
+        ("path: shop,", "url: sftp://me:secret@host/folder,", "without a password"),
+        ("path: shop", "path: shop, connection: my_s3", "`connection` only together with `url`"),
+        ("user_id: uid", "user_id: {path: $.user.id}", "JSON path in a source of type csv"),
+        ("event_time: {column: ts, format: epoch_s}", "event_time: {column: ts, format: relative_days}", "`anchor`"),
+        ("currency: {value: CNY}", 'currency: {value: CNY, decimal: ","}', "`decimal` on money"),
+        ("source: shop", "source: shop\npreset: log33", "did you mean `log3`"),
+        ("source: shop", "source: shop\nnew_columns: forget", "new_columns"),
         ("type: csv", "type: csv, encoding: utf9", "format.encoding.*an encoding"),
         ("type: csv", "type: csv, header: false", "`names`, one per column"),
         ("type: csv", "type: csv, names: [a]", "header: false"),
-        ("path: shop", "path: /etc", "below landing"),
-        ("path: shop", "path: ../shop", "below landing"),
+        ("path: shop", "path: /etc", "a relative path"),
+        ("path: shop", "path: ../shop", "without `..`"),
         ("source: shop", "source: Shop Events", "key `source`"),
         ("source: shop", "source: shop\ntimezone: Mars/Base", "IANA"),
         ("event_time: {column: ts, format: epoch_s}", "event_time: {column: ts, value: x}", "exactly one of"),
@@ -122,3 +133,62 @@ def test_fingerprint_follows_the_mapping_only(settings):
 def test_did_you_mean_ignores_case():
     assert did_you_mean("customerid", ["CustomerID", "Country"]) == "did you mean `CustomerID`?"
     assert did_you_mean("zzz", ["CustomerID"]) == ""
+
+
+class TestPresets:
+    """`preset: NAME` gives defaults; the YAML's own keys win."""
+
+    LOG3 = "source: log\npreset: log3\nfiles: {path: log, pattern: '*.log'}\n"
+
+    def load(self, settings, text):
+        write(settings, text, "log.yml")
+        (source,) = load_sources(settings)
+        return source
+
+    @pytest.mark.parametrize("name", preset_names())
+    def test_every_preset_needs_no_more_than_name_and_files(self, settings, name):
+        source = self.load(settings, self.LOG3.replace("log3", name))
+        assert source.preset == name
+        assert source.columns
+        assert source.entity == load_preset(name)["entity"]
+
+    def test_without_own_keys_the_preset_stands(self, settings):
+        source = self.load(settings, self.LOG3)
+        assert (source.entity, source.format.names) == ("events", ("user_id", "event_time", "event_name"))
+
+    def test_own_keys_win_and_columns_merge_key_by_key(self, settings):
+        source = self.load(
+            settings,
+            self.LOG3 + 'format: {delimiter: "|"}\ntimezone: UTC\n'
+            "columns: {event_time: {column: event_time, format: epoch_s}, channel: {value: web}}\n",
+        )
+        assert source.format.delimiter == "|"
+        assert source.format.header is False  # still the preset's
+        assert source.timezone == "UTC"
+        assert source.columns["event_time"].format == "epoch_s"
+        assert source.columns["channel"].constant == "web"
+        assert source.columns["user_id"].column == "user_id"
+
+    def test_null_takes_a_column_of_the_preset_away(self, settings):
+        text = self.LOG3.replace("log3", "shopify_orders") + "columns: {user_id: null}\n"
+        assert "user_id" not in self.load(settings, text).columns
+
+    def test_event_names_merge_and_ignore_adds(self, settings):
+        text = self.LOG3.replace("log3", "ga4_events") + "event_names: {wishlist: product_liked}\nignore: [noise]\n"
+        source = self.load(settings, text)
+        assert source.event_names["wishlist"] == "product_liked"
+        assert source.event_names["page_view"] == "page_viewed"
+        assert {"noise", "event_date"} <= set(source.ignore)
+
+    def test_an_error_in_an_own_key_is_told_with_its_line(self, settings):
+        write(settings, self.LOG3 + "columns:\n  evnt_name: x\n", "log.yml")
+        with pytest.raises(ConfigError, match=r"columns\.evnt_name.*did you mean `event_name`"):
+            load_sources(settings)
+
+    def test_the_fingerprint_is_that_of_what_it_stands_for(self, settings):
+        written_out = (
+            "source: log\nentity: events\nfiles: {path: log, pattern: '*.log'}\n"
+            "format: {type: csv, header: false, names: [user_id, event_time, event_name]}\n"
+            "columns: {user_id: user_id, event_time: event_time, event_name: event_name}\n"
+        )
+        assert self.load(settings, self.LOG3).fingerprint == self.load(settings, written_out).fingerprint

@@ -2,32 +2,73 @@
 
 from __future__ import annotations
 
+import pytest
 from filelock import FileLock
 from typer.testing import CliRunner
 
+from userops import cli
 from userops.cli import app
-from userops.errors import LockedError
-from userops.steps import DAILY_STEPS
+from userops.errors import LockedError, UseropsError
+from userops.steps import DAILY_STEPS, StepContext, StepReport
 
 
 def test_help_names_every_verb():
     shown = CliRunner().invoke(app, ["--help"]).output
-    for verb in ("simulate", "ingest", "build", "train", "score", "publish", "run", "show"):
+    for verb in ("simulate", "ingest", "quarantine", "build", "train", "score", "publish", "run", "show"):
+        assert verb in shown
+    shown = CliRunner().invoke(app, ["quarantine", "--help"]).output
+    for verb in ("list", "show", "retry", "drop"):
         assert verb in shown
 
 
-def test_the_verbs_together_are_the_daily_run(monkeypatch, instance):
-    import userops.cli as cli
-
+@pytest.fixture
+def done(monkeypatch, instance) -> list[str]:
+    """Names of the steps that were run, none of which does anything."""
     instance()
-    done = []
-    monkeypatch.setattr(cli, "run_step", lambda name, context: done.append(name) or cli.StepReport("done"))
+    names: list[str] = []
+    monkeypatch.setattr(cli, "run_step", lambda name, context: names.append(name) or StepReport(f"{name} is done"))
+    return names
+
+
+def test_the_verbs_together_are_the_daily_run(done):
+    """`ingest` ends with the health of the sources; in a whole day that comes last."""
     for verb in ("ingest", "build", "score", "publish"):
         assert CliRunner().invoke(app, [verb, "--as-of", "2026-01-31"]).exit_code == 0
-    assert tuple(done) == DAILY_STEPS
+    assert done[3] == DAILY_STEPS[-1] == "source_health"
+    assert (*done[:3], *done[4:], done[3]) == DAILY_STEPS
     done.clear()
     CliRunner().invoke(app, ["run", "--as-of", "2026-01-31"])
     assert tuple(done) == DAILY_STEPS
+
+
+def test_what_was_done_before_a_step_failed_is_printed(done, monkeypatch):
+    real = cli.run_step
+
+    def run_step(name: str, context: StepContext) -> StepReport:
+        if name == "source_health":
+            raise UseropsError("source `shop`", "red", "green", "mend it")
+        return real(name, context)
+
+    monkeypatch.setattr(cli, "run_step", run_step)
+    result = CliRunner().invoke(app, ["ingest"])
+    assert isinstance(result.exception, UseropsError)
+    assert "load: load is done" in result.output
+
+
+def test_a_source_can_be_taken_again(done, monkeypatch):
+    from userops.ingest import runner
+
+    asked = []
+    monkeypatch.setattr(
+        runner,
+        "stage_landing",
+        lambda context, again: asked.append(again) or StepReport("again", warnings=["[mind] the brackets"]),
+    )
+    result = CliRunner().invoke(app, ["ingest", "--again", "shop", "--again", "other"])
+    assert result.exit_code == 0, result.output
+    assert asked == [frozenset({"shop", "other"})]
+    assert done == ["gate_lake", "load", "source_health"]
+    assert "[mind] the brackets" in result.output
 
 
 def test_a_dbt_command_by_hand_does_not_write_beside_a_running_step(instance):

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from userops import orchestration
-from userops.errors import GateError, LockedError
+from userops.errors import GateError, LockedError, UseropsError
 from userops.steps import StepReport
 
 END = datetime(2026, 6, 29, 19, 0, tzinfo=UTC)  # 03:00 of the 30th in Shanghai
@@ -21,7 +21,7 @@ def step(monkeypatch, instance):
 
     def behave(outcome):
         def run_step(name, context):
-            asked.append((name, context.as_of))
+            asked.append((name, context.as_of, context.source))
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
@@ -35,8 +35,31 @@ def step(monkeypatch, instance):
 def test_a_step_works_for_the_day_that_ended_and_reports_plain_values(step):
     asked = step(StepReport("done", counts={"rows": 3}))
     report = orchestration.run_task_step("build", END)
-    assert asked == [("build", date(2026, 6, 29))]
+    assert asked == [("build", date(2026, 6, 29), None)]
     assert report == {"summary": "done", "counts": {"rows": 3}, "outputs": {}, "warnings": []}
+
+
+def test_a_step_for_one_source_is_told_which(step):
+    asked = step(StepReport("done"))
+    orchestration.run_task_step("source_health", END, "shop_events")
+    assert asked == [("source_health", date(2026, 6, 29), "shop_events")]
+
+
+def test_unusable_settings_are_not_tried_again(step, instance):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    step(StepReport("done"))
+    instance().paths.settings_file.write_text("project: {time_zone: Asia/Shanghai}", encoding="utf-8")
+    with pytest.raises(AirflowFailException, match="did you mean"):
+        orchestration.run_task_step("build", END)
+
+
+def test_a_red_source_is_not_tried_again(step):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    step(UseropsError("source `shop`", "a held file", "a file let through", "correct the mapping"))
+    with pytest.raises(AirflowFailException, match="source `shop`: found a held file"):
+        orchestration.run_task_step("source_health", END, "shop")
 
 
 def test_what_a_person_must_mend_is_not_tried_again(step):

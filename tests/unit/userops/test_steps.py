@@ -20,6 +20,10 @@ def test_every_step_of_the_runs_exists(name):
     assert callable(find_step(name))
 
 
+def test_the_day_ends_with_the_health_of_its_sources_after_all_is_published():
+    assert DAILY_STEPS[-2:] == ("publish", "source_health")
+
+
 def test_an_unknown_step_lists_the_known_ones():
     with pytest.raises(UseropsError, match="gate_lake"):
         find_step("scroe")
@@ -45,6 +49,13 @@ def test_a_second_writer_is_turned_away_with_a_clear_word(instance):
         other.wait()
     with writer_lock(settings):  # the lock died with its holder
         pass
+
+
+def test_a_step_that_only_reads_does_not_wait_for_the_writer(instance):
+    settings = instance()
+    with writer_lock(settings):
+        report = run_step("source_health", StepContext(settings, date(2026, 1, 1)))
+    assert report.counts == {"errors": 0, "warnings": 0}
 
 
 def imported_packages(tree: ast.Module, top_level_only: bool) -> set[str]:

@@ -20,8 +20,8 @@ events as (
     select
         event_date as activity_date,
         anonymous_id,
-        case when is_logged_in then user_id end as login_user_id,
-        coalesce(anonymous_id, user_id) as device_id,
+        login_user_id,
+        coalesce(anonymous_id, login_user_id) as device_id,
         event_id,
         event_time,
         source_session_id,

@@ -1,7 +1,7 @@
 {#-
     One model for training and for scoring: `feature_dates` says which observation dates are (re)built.
-    Point in time: event days count from their own date on, a device belongs to whom it was seen with up to the
-    observation date, order amounts count from the date they became known on (int_churn_order_ledger). Nothing else
+    Point in time: event days count from their own date on, a device belongs to whom the links up to the observation
+    date say (int_churn_identities), order amounts count from the date they became known on (int_churn_order_ledger). Nothing else
     is read: no profile attribute, no "current" figure of a user.
     Sums are over integers and decimals, so that the same input gives the same bytes.
 -#}
@@ -30,30 +30,25 @@ observation_dates as (
 
 ),
 
-sightings_of_devices as (
-
-    select
-        dates.as_of_date,
-        sightings.anonymous_id,
-        sightings.user_id,
-        row_number() over (
-            partition by dates.as_of_date, sightings.anonymous_id
-            order by sightings.last_seen_at desc, sightings.user_id
-        ) as recency_rank
-    from {{ ref("int_identity_sightings") }} as sightings
-    inner join observation_dates as dates
-        on sightings.event_date <= dates.as_of_date
-
-),
-
-identities_as_known as (
+devices_as_known as (
 
     select
         as_of_date,
-        anonymous_id,
+        id as anonymous_id,
         user_id
-    from sightings_of_devices
-    where recency_rank = 1
+    from {{ ref("int_churn_identities") }}
+    where kind = 'device'
+
+),
+
+accounts_as_known as (
+
+    select
+        as_of_date,
+        id as account_id,
+        user_id
+    from {{ ref("int_churn_identities") }}
+    where kind = 'user'
 
 ),
 
@@ -62,15 +57,19 @@ device_days as (
     select
         dates.as_of_date,
         {{ days_between("days.activity_date", "dates.as_of_date") }} as days_ago,
-        coalesce(days.login_user_id, identities.user_id) as user_id,
+        coalesce(accounts.user_id, days.login_user_id, devices.user_id) as user_id,
         days.*
     from {{ ref("int_churn_device_days") }} as days
     inner join observation_dates as dates
         on days.activity_date <= dates.as_of_date
-    left join identities_as_known as identities
+    left join accounts_as_known as accounts
         on
-            dates.as_of_date = identities.as_of_date
-            and days.anonymous_id = identities.anonymous_id
+            dates.as_of_date = accounts.as_of_date
+            and days.login_user_id = accounts.account_id
+    left join devices_as_known as devices
+        on
+            dates.as_of_date = devices.as_of_date
+            and days.anonymous_id = devices.anonymous_id
 
 ),
 
@@ -98,7 +97,7 @@ orders_as_known as (
 
     select
         dates.as_of_date,
-        ledger.user_id,
+        coalesce(accounts.user_id, ledger.user_id) as user_id,
         ledger.order_id,
         ledger.order_date,
         {{ days_between("ledger.order_date", "dates.as_of_date") }} as days_ago,
@@ -111,6 +110,10 @@ orders_as_known as (
         on
             ledger.known_date <= dates.as_of_date
             and ledger.order_date <= dates.as_of_date
+    left join accounts_as_known as accounts
+        on
+            dates.as_of_date = accounts.as_of_date
+            and ledger.user_id = accounts.account_id
     group by 1, 2, 3, 4, 5
 
 ),

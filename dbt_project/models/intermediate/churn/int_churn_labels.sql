@@ -29,9 +29,11 @@ active_days_in_horizon as (
         users.as_of_date,
         count(*) as active_days
     from users_whose_horizon_has_passed as users
+    left join {{ ref("int_identity_accounts") }} as accounts
+        on users.user_id = accounts.account_id
     inner join {{ ref("fct_user_days") }} as days
         on
-            users.user_id = days.user_id
+            coalesce(accounts.user_id, users.user_id) = days.user_id
             and users.lead_ends_on < days.activity_date
             and users.horizon_ends_on >= days.activity_date
     group by 1, 2

@@ -5,21 +5,31 @@
 -#}
 with
 
+exported_versions as (
+
+    select
+        orders.*,
+        coalesce(orders.currency, '{{ var("currency") }}') as amount_currency
+    from {{ source("lake", "orders") }} as orders
+    where {{ up_to_as_of("orders.event_date") }}
+
+),
+
 versions as (
 
     select
-        order_id,
-        user_id,
-        event_date as order_date,
-        coalesce({{ local_date("updated_at") }}, event_date) as updated_on,
-        updated_at,
-        _row_hash,
-        lower(coalesce(status, 'paid')) in ('cancelled', 'canceled') as is_cancelled,
-        {{ money("coalesce(gross_amount, 0)") }} as gross_amount,
-        {{ money("coalesce(discount_amount, 0)") }} as discount_amount,
-        {{ money("coalesce(refund_amount, 0)") }} as refund_amount
-    from {{ source("lake", "orders") }}
-    where {{ up_to_as_of("event_date") }}
+        orders.order_id,
+        orders.user_id,
+        orders.event_date as order_date,
+        coalesce({{ local_date("orders.updated_at") }}, orders.event_date) as updated_on,
+        orders.updated_at,
+        orders._row_hash,
+        lower(coalesce(orders.status, 'paid')) in ('cancelled', 'canceled') as is_cancelled,
+        {{ in_project_currency("coalesce(orders.gross_amount, 0)") }} as gross_amount,
+        {{ in_project_currency("coalesce(orders.discount_amount, 0)") }} as discount_amount,
+        {{ in_project_currency("coalesce(orders.refund_amount, 0)") }} as refund_amount
+    from exported_versions as orders
+    {{ join_exchange_rates("orders.amount_currency", "orders.event_date") }}
 
 ),
 

@@ -16,5 +16,10 @@ select
     committed_at,
     first_event_date,
     last_event_date,
-    event_dates
+    event_dates,
+    state,
+    take,
+    rows_dropped,
+    retired_seq,
+    as_of_date
 from {{ ref("stg_ingest_batches") }}

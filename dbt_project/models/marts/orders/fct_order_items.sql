@@ -8,6 +8,8 @@ select
     lines.unit_price,
     lines.line_amount,
     lines.currency,
+    lines.exchange_rate,
+    lines.original_unit_price,
     orders.order_date,
     orders.user_id
 from {{ ref("int_order_lines") }} as lines

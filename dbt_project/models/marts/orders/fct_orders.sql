@@ -30,6 +30,8 @@ select
     orders.refund_amount,
     {{ money("orders.gross_amount - orders.discount_amount - orders.refund_amount") }} as net_amount,
     orders.currency,
+    orders.exchange_rate,
+    orders.original_gross_amount,
     orders.channel,
     orders.coupon_code,
     orders.seller_id,

@@ -2,7 +2,7 @@ with
 
 users as (
 
-    select user_id from {{ ref("stg_users") }}
+    select user_id from {{ ref("int_users") }}
     union
     select user_id from {{ ref("int_user_sightings") }}
 
@@ -67,7 +67,7 @@ select
     cast(coalesce(purchases.orders, 0) as bigint) as orders,
     {{ money("coalesce(purchases.net_revenue, 0)") }} as net_revenue
 from users
-left join {{ ref("stg_users") }} as profiles
+left join {{ ref("int_users") }} as profiles
     on users.user_id = profiles.user_id
 left join {{ ref("int_user_sightings") }} as sightings
     on users.user_id = sightings.user_id

@@ -1,0 +1,50 @@
+{# Runs and earlier dates they brought events for: (as_of_date, source, event_date, late_rows), first loads left out. #}
+{% macro late_event_runs() -%}
+    select
+        as_of_date,
+        source,
+        event_date,
+        sum(rows_loaded) as late_rows
+    from {{ ref("int_late_batch_dates") }}
+    where
+        entity = 'events'
+        and days_late > 0
+        and not is_first_load
+    group by as_of_date, source, event_date
+{%- endmacro %}
+
+
+{# Condition that keeps the dates int_late_sessions has not looked at yet. Fetched while compiling, so that only the
+   Parquet folders of these dates are read. #}
+{% macro in_late_dates(business_date) -%}
+    {%- if not execute or not is_incremental() -%}
+        {{ return(up_to_as_of(business_date)) }}
+    {%- endif -%}
+    {%- set wanted = [] -%}
+    {%- for row in run_query(
+        "select distinct event_date from (" ~ late_event_runs()
+        ~ " except select as_of_date, source, event_date, late_rows from " ~ this ~ ") as runs order by event_date"
+    ) -%}
+        {%- do wanted.append("cast('" ~ row[0] ~ "' as date)") -%}
+    {%- endfor -%}
+    {{ return(business_date ~ " in (" ~ wanted | join(", ") ~ ")" if wanted else "false") }}
+{%- endmacro %}
+
+
+{# Pre-hook of int_late_sessions: what a run up to the as-of date brought differently goes, and is looked at again. #}
+{% macro forget_changed_late_sessions() %}
+    {% if is_incremental() %}
+    delete from {{ this }} as stored
+    where
+        stored.as_of_date <= {{ as_of() }}
+        and not exists (
+            select 1
+            from ({{ late_event_runs() }}) as runs
+            where
+                runs.as_of_date = stored.as_of_date
+                and runs.source = stored.source
+                and runs.event_date = stored.event_date
+                and runs.late_rows = stored.late_rows
+        )
+    {% endif %}
+{% endmacro %}

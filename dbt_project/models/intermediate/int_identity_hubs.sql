@@ -1,0 +1,2 @@
+select *
+from ({{ hub_ids(ref("int_identity_pairs")) }}) as hubs

@@ -1,0 +1,75 @@
+with
+
+sold_lines as (
+
+    select
+        product_id,
+        product_name,
+        category,
+        quantity,
+        line_amount,
+        order_date,
+        row_number() over (
+            partition by product_id
+            order by order_date desc, order_id, line_id
+        ) as recency
+    from {{ ref("fct_order_items") }}
+    where product_id is not null
+
+),
+
+sales as (
+
+    select
+        product_id,
+        min(order_date) as first_ordered_date,
+        max(order_date) as last_ordered_date,
+        count(*) as order_lines,
+        sum(quantity) as quantity,
+        sum(line_amount) as revenue
+    from sold_lines
+    group by product_id
+
+),
+
+latest_names as (
+
+    select
+        product_id,
+        {{ first_value_by("product_name", "recency") }} as product_name,
+        {{ first_value_by("category", "recency") }} as category
+    from sold_lines
+    group by product_id
+
+),
+
+product_ids as (
+
+    select product_id from {{ ref("stg_products") }}
+    union
+    select product_id from sales
+
+)
+
+select
+    product_ids.product_id,
+    coalesce(products.product_name, latest_names.product_name) as product_name,
+    coalesce(products.category, latest_names.category) as category,
+    products.unit_price,
+    products.currency,
+    products.seller_id,
+    products.product_id is not null as is_listed,
+    sales.first_ordered_date,
+    sales.last_ordered_date,
+    cast(coalesce(sales.order_lines, 0) as bigint) as order_lines,
+    {{ money("coalesce(sales.quantity, 0)") }} as quantity,
+    {{ money("coalesce(sales.revenue, 0)") }} as revenue,
+    products.updated_at,
+    products.properties
+from product_ids
+left join {{ ref("stg_products") }} as products
+    on product_ids.product_id = products.product_id
+left join sales
+    on product_ids.product_id = sales.product_id
+left join latest_names
+    on product_ids.product_id = latest_names.product_id

@@ -1,0 +1,15 @@
+select
+    feedback_id,
+    user_id,
+    feedback_time,
+    event_date as feedback_date,
+    kind,
+    score,
+    status,
+    object_id,
+    resolved_at,
+    updated_at,
+    properties
+from (
+    {{ one_row_per_key(source("lake", "feedback"), ["feedback_id"], ["updated_at desc nulls last", "_row_hash desc"]) }}
+) as feedback

@@ -1,0 +1,4 @@
+select
+    anonymous_id,
+    user_id
+from {{ source("lake_control", "identity_unbind") }}
