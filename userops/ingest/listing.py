@@ -147,9 +147,10 @@ class _LocalWalk:
     def _folder(self, folder: str, above: tuple[str, ...]) -> Iterator[Found]:
         for entry in self._entries(self.root / folder):
             relative = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.is_dir():
+            if _is_folder(entry):
                 real = os.path.realpath(entry.path)
                 if not self.pattern.may_hold(relative):
+                    self._fail_if_meant(relative, "a folder")
                     continue
                 if not Path(real).is_relative_to(self.limit):
                     self._fail(relative, _leads_out(self._shown(relative), Path(entry.path), self.limit))
@@ -183,15 +184,26 @@ class _LocalWalk:
                 return
         except OSError as error:
             reason = f"a file that cannot be opened ({error.strerror})"
+        self._fail_if_meant(relative, reason)
+
+    def _fail_if_meant(self, relative: str, found: str) -> None:
         if self.pattern.matches(relative):
             fix = "move it away, or make `files.pattern` of its source narrower"
-            self._fail(relative, SourceFileError(self._shown(relative), reason, "a readable file", fix))
+            self._fail(relative, SourceFileError(self._shown(relative), found, "a readable file", fix))
 
     def _shown(self, relative: str) -> str:
         return _relative(self.prefix, Found("", relative))
 
     def _fail(self, relative: str, error: SourceFileError) -> None:
         self.failures[self._shown(relative)] = error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one; a link that leads nowhere, or to itself, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _no_folder(source: Source, root: Path) -> SourceFileError:

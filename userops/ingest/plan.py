@@ -83,7 +83,13 @@ def plan_source(
     else:
         gone = sorted(path for path in pointer if path not in present and path not in unseen)
     plan = Plan()
-    for sha256, paths in _by_bytes(present).items():
+    by_bytes = _by_bytes(present)
+    staying = {  # their bytes are still there, if under another name than before
+        committed[sha256].batch_id
+        for sha256, paths in by_bytes.items()
+        if sha256 in committed and not any(path in again for path in paths)
+    }
+    for sha256, paths in by_bytes.items():
         batch = committed.get(sha256)
         plan.replaced += [path for path in paths if path in pointer and own[pointer[path]].file_sha256 != sha256]
         if batch is not None and not any(path in again for path in paths):
@@ -91,7 +97,7 @@ def plan_source(
             continue
         take = earlier[sha256] + 1
         batch_id = batch_id_of(source, sha256, take)
-        leave_out = _leaving_for_certain(paths, pointer, gone) | ({batch.batch_id} if batch else set())
+        leave_out = _leaving_for_certain(paths, pointer, gone) - staying | ({batch.batch_id} if batch else set())
         waiting = tuple(PendingPath(source, path, batch_id) for path in paths)
         plan.takes.append(Take(paths[0], sha256, batch_id, take, frozenset(leave_out), waiting))
         plan.duplicates += paths[1:]

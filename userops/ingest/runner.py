@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -243,8 +244,8 @@ def _open_source(run: _Run, source: Source) -> None:
         listing = list_source(run.settings, source)
     except LockedError:
         raise
-    except UseropsError as error:
-        _fail_source(run, source, error)
+    except Exception as error:  # noqa: BLE001 - one source must not stop the others, whatever happens to it
+        _fail_source(run, source, _told(error, f"source `{source.source}`"))
         return
     run.feeds.append(_Feed(source, listing))
 
@@ -380,9 +381,9 @@ def _stage_take(run: _Run, feed: _Feed, take: Take) -> bool:
         _record_failure(run, source, take, hashed, error)
         _fail_source(run, source, error, take.file_path)
         return False
-    except (UseropsError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - one file must not stop the others, whatever happens to it
         _drop_staged(run.settings, source.entity, take.batch_id)
-        plain = error if isinstance(error, UseropsError) else _unreadable(take.file_path, error)
+        plain = _told(error, take.file_path)
         _record_failure(run, source, take, hashed, plain)
         _fail_file(run, source, take.file_path, plain, in_lake=take.file_path in feed.plan.replaced)
         return True
@@ -394,12 +395,25 @@ def _stage_take(run: _Run, feed: _Feed, take: Take) -> bool:
     return True
 
 
-def _unreadable(file_path: str, error: OSError) -> SourceFileError:
+def _told(error: Exception, where: str) -> UseropsError:
+    """Return an error as a person can read it; one that nobody foresaw leaves its traceback in the log."""
+    if isinstance(error, UseropsError):
+        return error
+    if isinstance(error, OSError):
+        return SourceFileError(
+            where,
+            f"something that cannot be read ({error.strerror or type(error).__name__})",
+            "readable files, and room on the disk",
+            "see to the disk or the files' rights, and run again",
+        )
+    # The frames alone: an engine's message may quote a row, and a row may hold personal data.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("unforeseen error while reading a source", where=where, error=type(error).__name__, frames=frames)
     return SourceFileError(
-        file_path,
-        f"a file that cannot be read ({error.strerror or type(error).__name__})",
-        "a readable file, and room on the disk",
-        "see to the disk or the file's rights, and run again",
+        where,
+        f"an unforeseen {type(error).__name__}",
+        "data the readers know",
+        "report it as a bug, with the frames in the log; nothing of it was taken",
     )
 
 

@@ -33,6 +33,10 @@ from userops.yamlfile import config_error, read_mapping
 
 #: Column name, inside `expr` and `filter`, of the file's path relative to landing/.
 FILE_COLUMN = "_file"
+#: Column name, inside `expr` and `filter`, of the 1-based number of the record in its file.
+ROW_COLUMN = "_row"
+#: DuckDB types of the columns every file has besides its own.
+PSEUDO_COLUMNS = {FILE_COLUMN: "VARCHAR", ROW_COLUMN: "BIGINT"}
 EPOCH_FORMATS = ("epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
 #: Format of a time that is a number of days since `anchor`.
 RELATIVE_DAYS = "relative_days"

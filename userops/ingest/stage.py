@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ import duckdb
 from userops.config import Settings
 from userops.errors import SourceFileError
 from userops.ingest.control import load_exchange_rates
+from userops.ingest.decode import LandingFile, probe_file
 from userops.ingest.lake import (
     existing_files,
     incoming_duplicates,
@@ -27,6 +28,8 @@ from userops.ingest.lake import (
     sync_file,
 )
 from userops.ingest.ledger import FAILED, STAGED, Batch
+from userops.ingest.readers import folder_keys, read_records, source_columns
+from userops.ingest.readers.json_records import first_keys, found_keys
 from userops.ingest.sources import Source, did_you_mean
 from userops.ingest.transform import (
     CONVERSION_CODES,
@@ -38,31 +41,11 @@ from userops.ingest.transform import (
     canonical_sql,
     new_json_keys,
     new_tabular_columns,
-    personal_names,
+    personal_paths,
     unmapped_columns,
     wanted_keys,
 )
 from userops.sqltext import identifier, literal, literal_list
-
-from userops.ingest.readers import RAW, LandingFile, probe_file as _pf, read_records, source_columns
-
-
-def probe_file(file, spec, spool, limit=None):
-    return _pf(file, spec, spool)
-
-
-def folder_keys(file):
-    return {}
-
-
-def first_keys(keys):
-    return list(keys)
-
-
-def found_keys(connection):
-    rows = connection.execute(f"select distinct unnest(json_keys({RAW})) from source_rows").fetchall()
-    return {name: 1 for (name,) in rows}
-
 
 #: From this many records on canonical rows go through a scratch file instead of memory.
 _ROWS_IN_MEMORY = 4_000_000
@@ -70,6 +53,8 @@ _ROWS_IN_MEMORY = 4_000_000
 TYPE_DRIFT = "type_drift"
 #: A third of the size of DuckDB's defaults, written and read back in less time.
 _PARQUET = "format parquet, parquet_version v2, compression zstd, compression_level 1, dictionary_size_limit 4000"
+#: One step of a JSON path as DuckDB writes it.
+_PATH_STEP = re.compile(r'\.(?:"((?:[^"\\]|\\.)*)"|([^."]+))')
 #: Records of each fate that a preview shows.
 _SAMPLE_ROWS = 20
 
@@ -317,16 +302,15 @@ class Stager:
             statement = self._statement(source, {**columns, **folders}, new, where)
             rows = read_records(self.connection, file, probe, source, list(columns))
         self._canonical_rows(statement.rows, file, rows)
-        personal = self._personal_inside(new)
-        if personal:
-            new = new.without(personal)
+        if inside := self._personal_inside(new):
+            new = new.guarded(inside)
             statement = self._statement(source, {**wanted, **folders}, new, where)
             self._canonical_rows(statement.rows, file, rows)
         tally = self.connection.execute(
             "select state, event_date, count(*) from canonical_rows group by all order by all"
         ).fetchall()
         broken = self._number("select count(*) from structural_rejects")
-        return _Read(rows, broken, statement, new, (), tally)
+        return _Read(rows, broken, statement, new, probe.warnings, tally)
 
     def _new_columns(
         self, source: Source, columns: Mapping[str, str], folders: Mapping[str, str], where: str
@@ -340,19 +324,22 @@ class Stager:
         found = set(found_keys(self.connection))
         self.seen_keys.setdefault(source.source, set()).update(found, folders)
         spoken_of = {*first_keys(self.keys[source.source]), *source.ignore, *folders}
-        if "__userops_extras" not in {r[0] for r in self.connection.execute("describe source_rows").fetchall()}:
-            return NewColumns()
         return new_json_keys(sorted(found - spoken_of), source.new_columns == "keep")
 
-    def _personal_inside(self, new: NewColumns) -> tuple[str, ...]:
-        """Names inside the new keys' values that look personal, as key.name.name."""
+    def _personal_inside(self, new: NewColumns) -> list[tuple[str, ...]]:
+        """Find names inside the new keys' values that look personal, as paths from the key inwards."""
         if not new.keys:
-            return ()
-        row = self.connection.execute(
-            "select json_group_structure(properties) from canonical_rows where contains(properties[2:], '{')"
-        ).fetchall()[0]
-        structure = json.loads(row[0]) if row[0] else {}
-        return personal_names({key: value for key, value in structure.items() if key in new.keys})
+            return []
+        rows = self.connection.execute(
+            """
+            select distinct regexp_replace(tree.fullkey, '\\[\\d+\\]', '', 'g') as path
+            from (select properties from canonical_rows where contains(properties[2:], '{')) as nested
+            cross join json_tree(nested.properties) as tree
+            order by path
+            """
+        ).fetchall()
+        paths = (tuple(plain or quoted for quoted, plain in _PATH_STEP.findall(path)) for (path,) in rows)
+        return personal_paths(path for path in paths if len(path) > 1 and path[0] in new.keys)
 
     def _statement(self, source: Source, columns: Mapping[str, str], new: NewColumns, where: str) -> CanonicalSql:
         signature = (source.source, tuple(columns.items()), new)

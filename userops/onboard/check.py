@@ -6,6 +6,7 @@ import csv
 import fnmatch
 import tempfile
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def _print_loaded(preview: Preview, say: _Sayer) -> None:
     rows = preview.samples.get("loaded", [])[:_SHOWN_ROWS]
     if not rows:
         return
-    table = Table(title="Loaded rows would look like this", title_justify="left", show_lines=False)
+    table = Table(title="Loaded rows would look like this (times in UTC)", title_justify="left", show_lines=False)
     table.add_column("column", style="bold")
     for number in range(1, len(rows) + 1):
         table.add_column(str(number), overflow="fold")
@@ -191,6 +192,8 @@ def _cell(column: str, value: Any) -> str:
     """A canonical value fit to be shown; ids stay whole, for ids are what a person compares."""
     if value is None:
         return ""
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
     text = str(mask_value(column, value)) if not column.endswith("_id") else mask_text(str(value))
     return _short(text)
 

@@ -188,7 +188,7 @@ def _commented(text: str, why: str, check: str = "") -> str:
     """A YAML line with its reason; a question goes first."""
     parts = [f"CHECK: {' '.join(check.split())}"] if check else []
     parts += [" ".join(why.split())] if why else []
-    comment = "; ".join(parts)
+    comment = " | ".join(parts)
     if not comment:
         return text
     return f"{text} # {comment}"

@@ -34,7 +34,8 @@ _CLOCKS = ("", " %H:%M", " %H:%M:%S", "%H:%M:%S", " %H时%M分%S秒", " %I:%M:%S
 _WHOLE_FORMATS = (
     *(date + clock for date in _DATES for clock in _CLOCKS),
     "%Y%m%d %H:%M:%S", "%Y%m%dT%H%M%S", "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S %z", "%d/%b/%Y:%H:%M:%S %z",
-    "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%Y/%m/%d %I:%M:%S %p", "%Y-%m-%d-%H.%M.%S", "%Y-%m-%d %H-%M-%S",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p", "%Y/%m/%d %I:%M:%S %p", "%Y-%m-%d-%H.%M.%S", "%Y-%m-%d %H-%M-%S",
 )  # fmt: skip
 
 

@@ -73,19 +73,20 @@ def test_amounts_are_converted_at_the_rate_of_their_date(lake: Any, warehouse: A
 
 
 def test_late_rows_are_reported_with_what_they_restated(lake: Any, warehouse: Any) -> None:
-    """Day 5 is app's first load; the run of day 7 brings rows of days 7, 6 and 4, which fall into two old sessions."""
+    """Day 5 is app's first load; the run of day 7 brings rows of days 7, 6 and 4, falling into three old sessions."""
     lake.add_batch("events", [
         _event("a", 1, user_id="u1"), _event("b", 4, user_id="u1"), _event("c", 4, seconds=9000, user_id="u1"),
         _event("d", 4, user_id="u2", session_id="s"), _event("e", 5, user_id="u1"),
+        _event("u6-1", 4, user_id="u6"), _event("u6-2", 4, seconds=9000, user_id="u6"),
     ], source="app", as_of=_day(5))  # fmt: skip
     warehouse.run(_day(5), *LATE)
     first = (
         "select days_late, loaded_rows, is_first_load, dates_restated, sessions_restated from agg_late_data order by 1"
     )
-    assert warehouse.query(first) == [(0, 1, True, 0, 0), (1, 3, True, 0, 0), (4, 1, True, 0, 0)]
+    assert warehouse.query(first) == [(0, 1, True, 0, 0), (1, 5, True, 0, 0), (4, 1, True, 0, 0)]
 
     lake.add_batch("events", [
-        _event("f", 4, seconds=60, user_id="u1"), _event("g", 4, seconds=120, user_id="u1"),
+        _event("f", 4, seconds=9060, user_id="u1"), _event("g", 4, seconds=60, user_id="u6"),
         _event("h", 4, seconds=7000, user_id="u2", session_id="s"), _event("i", 6, user_id="u3"),
         *(_event(f"t{n}", 7, user_id="u1") for n in range(6)),
     ], source="app", as_of=_day(7))  # fmt: skip
@@ -98,7 +99,7 @@ def test_late_rows_are_reported_with_what_they_restated(lake: Any, warehouse: An
     """
     expected = [
         ("app", "events", _day(7), 0, 6, 0.6, 0, 0), ("app", "events", _day(7), 1, 1, 0.1, 0, 1),
-        ("app", "events", _day(7), 3, 3, 0.3, 1, 2), ("shop", "orders", _day(8), 0, 1, 0.5, 0, 0),
+        ("app", "events", _day(7), 3, 3, 0.3, 1, 3), ("shop", "orders", _day(8), 0, 1, 0.5, 0, 0),
         ("shop", "orders", _day(8), 6, 1, 0.5, 1, 0),
     ]  # fmt: skip
     assert warehouse.query(report) == expected

@@ -46,7 +46,7 @@ def test_refused_row(instance, line, code, column, found):
     assert report.counts["rows_loaded"] == report.counts["rows_quarantined"] == 1
 
 
-@pytest.mark.parametrize("text", ["1,234.50", "abc", "NaN", "1e30"])
+@pytest.mark.parametrize("text", ["1,23.50", "abc", "NaN", "1e30"])
 def test_number_that_is_none(instance, text):
     instance.source(columns={"event_time": "ts", "event_name": "event", "user_id": "uid", "value": "v"})
     instance.land("shop/events_1.csv", f'ts,event,uid,v\n2026-01-05,view,u,"{text}"\n')

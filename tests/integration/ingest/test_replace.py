@@ -62,7 +62,7 @@ VERSIONS = st.dictionaries(
 
 
 @settings(
-    max_examples=8,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
@@ -88,6 +88,12 @@ VERSIONS = st.dictionaries(
     steps=[
         {"events_a.csv": ROWS[:3], "events_b.csv": ROWS[3:]},
         {"events_a.csv": ROWS[3:], "events_b.csv": ROWS[:3]},
+    ]
+)
+@example(  # a name has new bytes while its old ones turn up under another name
+    steps=[
+        {"events_a.csv": ROWS[:4], "events_b.csv": ROWS[:1]},
+        {"events_a.csv": ROWS[:2], "events_b.csv": ROWS[:4]},
     ]
 )
 @given(steps=st.lists(VERSIONS, min_size=2, max_size=4))

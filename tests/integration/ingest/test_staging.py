@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from userops.ingest import stage
-from userops.ingest.readers import LandingFile, sha256_of
+from userops.ingest.decode import LandingFile, sha256_of
 from userops.ingest.sources import Source, load_sources
 from userops.ingest.stage import StagedFile, Stager, batch_id_of, stager
 from userops.ingest.transform import date_bounds
@@ -75,6 +75,49 @@ def test_new_columns_can_be_dropped_or_ignored(instance):
     path = instance.land("shop/events_1.csv", "id,ts,event,uid,new,known\na,2026-01-05,view,u,1,2\n")
     assert staged(instance, path).new_columns == ("new",)
     assert rows_in(instance, "lake/incoming/events/*/*.parquet", "properties") == [(None,)]
+
+
+def test_new_keys_of_json_records(instance):
+    instance.source(
+        files={"path": "shop", "pattern": "*.jsonl"},
+        format={"type": "jsonl"},
+        ignore=["known"],
+        columns={"event_id": "id", "event_time": "ts", "event_name": "event", "user_id": {"path": "$.user.id"}},
+    )
+    usual = {"id": "a", "ts": "2026-01-05", "event": "view", "user": {"id": 12345678901234567890, "x": 1}, "known": 1}
+    path = instance.land_json(
+        "shop/1.jsonl",
+        {
+            **usual,
+            "z": [1, {"k": None}],
+            "big": 12345678901234567890123,
+            "phone": "1",
+            "who": {"contact": {"email": "e"}},
+        },
+        {**usual, "z": None, "big": "", "id": "b", "who": {"n": "mail"}},
+    )
+    found = staged(instance, path)
+    assert (found.new_columns, found.personal_columns) == (("big", "who", "z"), ("phone", "who.contact.email"))
+    assert rows_in(instance, "lake/incoming/events/*/*.parquet", "event_id, user_id, properties") == [
+        ("a", "12345678901234567890", '{"big":12345678901234567890123,"z":[1,{"k":null}]}'),
+        ("b", "12345678901234567890", '{"who":{"n":"mail"}}'),  # whether a row keeps a value depends on that row alone
+    ]
+
+
+def test_folder_keys_can_be_mapped_and_are_no_new_columns(instance):
+    columns = {"event_id": "id", "event_time": {"expr": "dt || ' 10:00:00'"}, "event_name": "event", "user_id": "shop"}
+    instance.source(files={"path": "shop", "pattern": "**/*.csv"}, columns=columns, filter="dt > '2026-01-01'")
+    path = instance.land("shop/dt=2026-01-05/shop=7/events_1.csv", "id,event\na,view\n")
+    found = staged(instance, path)
+    assert found.new_columns == ()
+    assert rows_in(instance, "lake/incoming/events/*/*.parquet", "event_id, user_id") == [("a", "7")]
+
+
+def test_a_preview_reads_the_first_records_only(instance):
+    instance.source()
+    path = instance.land("shop/events_1.csv.gz", HEADER + "".join(f"{n},2026-01-05,view,u\n" for n in range(5000)))
+    with opened(instance) as (worker, source):
+        assert worker.preview(source, landed(path, instance), 50).rows_read <= 100
 
 
 def drifting(rows: int, unreadable: int) -> str:

@@ -15,7 +15,7 @@ from datetime import date, timedelta
 
 from userops.config import Settings
 from userops.ingest.transform.fields import unmapped_columns, wanted_keys
-from userops.ingest.transform.properties import NewColumns, new_json_keys, new_tabular_columns, personal_names
+from userops.ingest.transform.properties import NewColumns, new_json_keys, new_tabular_columns, personal_paths
 from userops.ingest.transform.rules import CONVERSION_CODES, DateBounds, Money
 from userops.ingest.transform.statement import CanonicalSql, Run, canonical_sql
 
@@ -30,7 +30,7 @@ __all__ = [
     "date_bounds",
     "new_json_keys",
     "new_tabular_columns",
-    "personal_names",
+    "personal_paths",
     "unmapped_columns",
     "wanted_keys",
 ]

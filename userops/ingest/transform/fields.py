@@ -10,7 +10,7 @@ import duckdb
 
 from userops.contracts.entities import Column, ColumnType
 from userops.errors import ConfigError
-from userops.ingest.sources import FILE_COLUMN, ColumnMapping, Source, did_you_mean
+from userops.ingest.sources import PSEUDO_COLUMNS, ColumnMapping, Source, did_you_mean
 from userops.sqltext import identifier, literal
 
 INTEGER_TYPES = frozenset(
@@ -89,7 +89,8 @@ def wanted_keys(connection: duckdb.DuckDBPyConnection, source: Source, where: st
         name = mapped_name(mapping)
         if name is not None:
             keys.setdefault(name)
-    keys.pop(FILE_COLUMN, None)
+    for name in PSEUDO_COLUMNS:
+        keys.pop(name, None)
     lowered = [key.lower() for key in keys]
     clash = sorted(key for key in keys if lowered.count(key.lower()) > 1)
     if clash:
@@ -112,7 +113,7 @@ def unmapped_columns(
     """
     known = {name.lower() for name in _names_in_expressions(connection, source, where)}
     known |= {name.lower() for mapping in source.columns.values() if (name := mapped_name(mapping)) is not None}
-    known |= {name.lower() for name in source.ignore} | {FILE_COLUMN}
+    known |= {name.lower() for name in source.ignore} | PSEUDO_COLUMNS.keys()
     return sorted(name for name in columns if name.lower() not in known)
 
 
@@ -149,15 +150,15 @@ def bind_fields(
 def _kind_of(name: str, columns: Mapping[str, str], where: str) -> str:
     if name in columns:
         return columns[name]
-    if name == FILE_COLUMN:
-        return "VARCHAR"
+    if name in PSEUDO_COLUMNS:
+        return PSEUDO_COLUMNS[name]
     raise _unknown_column(name, columns, where)
 
 
 def _empty_relation(columns: Mapping[str, str]) -> str:
-    nulls = [f"cast(null as {kind}) as {identifier(name)}" for name, kind in columns.items()]
-    if FILE_COLUMN not in {name.lower() for name in columns}:
-        nulls.append(f"cast(null as varchar) as {identifier(FILE_COLUMN)}")
+    taken = {name.lower() for name in columns}
+    known = {**columns, **{name: kind for name, kind in PSEUDO_COLUMNS.items() if name not in taken}}
+    nulls = [f"cast(null as {kind}) as {identifier(name)}" for name, kind in known.items()]
     return f"(select {', '.join(nulls)})"
 
 
@@ -165,7 +166,7 @@ def _bound_type(
     connection: duckdb.DuckDBPyConnection, expression: str, relation: str, columns: Mapping[str, str], where: str
 ) -> str:
     for name in _column_references(connection, expression, where):
-        if name.lower() not in {known.lower() for known in (*columns, FILE_COLUMN)}:
+        if name.lower() not in {known.lower() for known in (*columns, *PSEUDO_COLUMNS)}:
             raise _unknown_column(name, columns, where)
     try:
         row = connection.execute(f"describe select try({{'v': ({expression})}}).v from {relation}").fetchall()[0]

@@ -7,14 +7,14 @@ Nulls and empty texts are left out; a key of mapped `properties` wins over a new
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from userops.ingest.readers import EXTRAS
 from userops.ingest.transform.values import trimmed
 from userops.sqltext import identifier, literal, literal_list
 
-EXTRAS = "__userops_extras"
 #: Files with more different new keys than this have their objects built key by key, which is slower.
 _FEW_KEYS = 100
 
@@ -28,26 +28,25 @@ class NewColumns:
         keys: keys to keep of the JSON object EXTRAS.
         found: names of all new columns that are not personal, kept or not.
         personal: names that look like personal data: never kept. `a.b` is a key b inside the column a.
+        inside: names that no kept JSON value may have inside.
     """
 
     tabular: tuple[tuple[str, str], ...] = ()
     keys: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
     personal: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
 
     @property
     def kept(self) -> bool:
         """Whether there is anything to keep."""
         return bool(self.tabular or self.keys)
 
-    def without(self, personal: Sequence[str]) -> NewColumns:
-        """Leave out the keys that have these personal names inside."""
-        gone = {key for key in self.found if any(path == key or path.startswith(f"{key}.") for path in personal)}
-        return NewColumns(
-            keys=tuple(key for key in self.keys if key not in gone),
-            found=tuple(key for key in self.found if key not in gone),
-            personal=tuple(sorted({*self.personal, *personal})),
-        )
+    def guarded(self, paths: Sequence[tuple[str, ...]]) -> NewColumns:
+        """Leave out values with personal names inside. It depends on the row alone, not on the others of its file."""
+        inside = tuple(sorted({path[-1] for path in paths}))
+        personal = tuple(sorted({*self.personal, *(".".join(path) for path in paths)}))
+        return replace(self, inside=inside, personal=personal)
 
 
 def new_tabular_columns(columns: Sequence[tuple[str, str]], keep: bool) -> NewColumns:
@@ -60,24 +59,16 @@ def new_tabular_columns(columns: Sequence[tuple[str, str]], keep: bool) -> NewCo
 
 def new_json_keys(keys: Sequence[str], keep: bool) -> NewColumns:
     """Sort unmapped keys into those to keep and those that look personal."""
-    personal = personal_names(dict.fromkeys(keys))
+    looks_personal_name = _name_test()
+    personal = tuple(key for key in sorted(keys) if looks_personal_name(key))
     usual = tuple(key for key in sorted(keys) if key not in personal)
     return NewColumns(keys=usual if keep else (), found=usual, personal=personal)
 
 
-def personal_names(structure: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names that look like personal data, at any depth, as key.name.name.
-
-    Args:
-        structure: DuckDB's json_group_structure of objects, by key.
-    """
+def personal_paths(paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return the paths, names from the record's key inwards, whose last name looks like personal data."""
     looks_personal_name = _name_test()
-    return tuple(
-        path
-        for key in sorted(structure)
-        for path, name in _names(key, structure[key], key)
-        if looks_personal_name(name)
-    )
+    return [path for path in paths if looks_personal_name(path[-1])]
 
 
 def gathered(new: NewColumns) -> str:
@@ -86,7 +77,7 @@ def gathered(new: NewColumns) -> str:
         return _object_of([(name, f"to_json({trimmed(identifier(name), kind)})") for name, kind in new.tabular])
     if len(new.keys) <= _FEW_KEYS:
         return f"json_extract({identifier(EXTRAS)}, {literal_list(_pointer(key) for key in new.keys)})"
-    return _object_of_entries(_entries(identifier(EXTRAS), literal_list(new.keys), "list_contains"))
+    return _object_of_entries(_entries(identifier(EXTRAS), literal_list(new.keys), "list_contains", new.inside))
 
 
 def extras_object(new: NewColumns, gathered_name: str) -> str:
@@ -94,7 +85,7 @@ def extras_object(new: NewColumns, gathered_name: str) -> str:
     if new.tabular or len(new.keys) > _FEW_KEYS:
         return gathered_name
     values = [(key, f"{gathered_name}[{place}]") for place, key in enumerate(new.keys, start=1)]
-    return _object_of([(key, f"case when {_has_content(value)} then {value} end") for key, value in values])
+    return _object_of([(key, f"case when {_has_content(value, new.inside)} then {value} end") for key, value in values])
 
 
 def merged(properties: str, extras: str) -> str:
@@ -111,9 +102,9 @@ def _object_of(values: list[tuple[str, str]]) -> str:
     return f"nullif('{{' || concat_ws(',', {parts}) || '}}', '{{}}')"
 
 
-def _entries(document: str, keys: str, test: str) -> str:
+def _entries(document: str, keys: str, test: str, inside: Sequence[str] = ()) -> str:
     """Key and value of an object's members whose key passes; nulls and empty texts left out."""
-    kept = f"{test}({keys}, entry[1]) and {_has_content('entry[2]')}"
+    kept = f"{test}({keys}, entry[1]) and {_has_content('entry[2]', inside)}"
     return f"list_filter(list_zip(json_keys({document}), json_extract({document}, '$.*')), lambda entry: {kept})"
 
 
@@ -122,22 +113,16 @@ def _object_of_entries(entries: str) -> str:
     return f"nullif('{{' || array_to_string({members}, ',') || '}}', '{{}}')"
 
 
-def _has_content(value: str) -> str:
-    return f"{value} not in ('null', '\"\"')"
+def _has_content(value: str, inside: Sequence[str]) -> str:
+    test = f"{value} not in ('null', '\"\"')"
+    if not inside:
+        return test
+    names = "|".join(re.escape(json.dumps(name, ensure_ascii=False)) for name in inside)
+    return f"{test} and not regexp_matches({value}, {literal(f'({names}):')})"
 
 
 def _pointer(key: str) -> str:
     return "/" + key.replace("~", "~0").replace("/", "~1")
-
-
-def _names(path: str, structure: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Path and name of a key and of all keys inside its value."""
-    yield path, name
-    while isinstance(structure, list) and structure:
-        structure = structure[0]
-    if isinstance(structure, dict):
-        for key, child in structure.items():
-            yield from _names(f"{path}.{key}", child, key)
 
 
 def _name_test() -> Callable[[str], str | None]:

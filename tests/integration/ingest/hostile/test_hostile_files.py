@@ -65,6 +65,7 @@ class Run:
                 self.crash = error
             self.seconds, self.megabytes = time.monotonic() - started, memory.megabytes
             self.leftovers = _leftovers(self.instance)
+            self.escaped = Path(compressed.ABSOLUTE).exists()
             self.unchanged = (_contents(self.instance.landing), self._elsewhere(folder)) == before
         self.lake = _tables(self.instance)
         self.batches = self.instance.batches()
@@ -83,6 +84,7 @@ class Run:
         assert self.loaded("good_neighbour", "event_id") == [("g1",), ("g2",)]
         assert self.unchanged, "landing/ is as it was, and nothing is written outside of USEROPS_HOME"
         assert self.leftovers == []
+        assert not self.escaped
 
     def loaded(self, source: str, columns: str) -> list[tuple[Any, ...]]:
         """Rows of the lake that came from one source."""

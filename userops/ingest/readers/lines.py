@@ -1,0 +1,170 @@
+"""Text as an Arrow stream of numbered records, one per line, so that DuckDB reads it without a copy on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from userops.ingest.decode import LandingFile, Probe, text_blocks, without_lines
+from userops.ingest.readers.common import LINE, MAX_RECORD_BYTES, RECORD, shown
+
+#: Columns of a stream beside RECORD and LINE: the record as text, and why it cannot be one, or null.
+TEXT, FAULT = "__userops_text", "__userops_fault"
+
+SCHEMA = pa.schema([(RECORD, pa.int64()), (LINE, pa.int64()), (TEXT, pa.string()), (FAULT, pa.string())])
+
+_LINE_FEED, _BLANK, _MARK = 10, 32, 0xEF
+_UTF8_MARK = b"\xef\xbb\xbf"
+
+
+class RecordStream:
+    """Batches of records that DuckDB can scan as often as it likes: each scan reads the file anew.
+
+    Attributes:
+        failure: the error that ended the last scan, if any; DuckDB only passes its text on.
+    """
+
+    def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]]) -> None:
+        self._batches = batches
+        self.failure: Exception | None = None
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        reader = pa.RecordBatchReader.from_batches(SCHEMA, self._watched())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    def _watched(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._batches()
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def register(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
+        """Make the stream a view of that name."""
+        connection.register(name, self)
+
+
+def line_stream(file: LandingFile, probe: Probe, skip_lines: int = 0) -> RecordStream:
+    """Return the lines of a text file as records; blank lines are none.
+
+    Of a line with bytes that are no text, with a NUL byte or beyond MAX_RECORD_BYTES, TEXT is what can be shown of it
+    and FAULT says what is wrong.
+    """
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        blocks = without_lines(text_blocks(file, probe.text), skip_lines)
+        numbered = _numbered(blocks, skip_lines)
+        return numbered if probe.limit is None else first_records(numbered, probe.limit)
+
+    return RecordStream(batches)
+
+
+def first_records(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[pa.RecordBatch]:
+    """Yield the first `limit` records."""
+    for batch in batches:
+        if limit <= 0:
+            return
+        yield batch.slice(0, limit)
+        limit -= batch.num_rows
+
+
+def _numbered(blocks: Iterator[bytes], line: int) -> Iterator[pa.RecordBatch]:
+    """Cut blocks at line ends. Of a line that exceeds the limit only the beginning is held in memory."""
+    record = 0
+    parts: list[bytes] = []
+    held = dropped = 0
+    for block in blocks:
+        cut = block.rfind(b"\n") + 1
+        if cut:
+            text = b"".join([*parts, block[:cut]])
+            batch = line_batch(text, record, line, dropped)
+            record += batch.num_rows
+            line += text.count(b"\n")
+            yield batch
+            parts, held, dropped, block = [], 0, 0, block[cut:]
+        if held > MAX_RECORD_BYTES:
+            dropped += len(block)
+        else:
+            parts.append(block)
+            held += len(block)
+    if held:
+        yield line_batch(b"".join(parts), record, line, dropped)
+
+
+def line_batch(text: bytes, records: int, lines: int, dropped: int = 0) -> pa.RecordBatch:
+    """Return whole lines as a batch.
+
+    Args:
+        records, lines: how many came before.
+        dropped: bytes of the first line that were not kept.
+    """
+    buffer = np.frombuffer(text, dtype=np.uint8)
+    ends = np.flatnonzero(buffer == _LINE_FEED) + 1
+    if not len(ends) or ends[-1] != len(text):
+        ends = np.append(ends, len(text))
+    starts = np.concatenate(([0], ends[:-1]))
+    if not dropped and _all_plain(text, buffer, starts, ends):
+        values = text_array(text, ends)
+        if values is not None:
+            count = len(ends)
+            numbers = np.arange(1, count + 1)
+            return pa.record_batch(
+                [pa.array(records + numbers), pa.array(lines + numbers), values, pa.nulls(count, pa.string())],
+                schema=SCHEMA,
+            )
+    spans = zip(starts.tolist(), ends.tolist(), strict=True)
+    pieces = (text[start:end].rstrip(b"\r\n").removeprefix(_UTF8_MARK) for start, end in spans)
+    kept = [(lines + number, piece) for number, piece in enumerate(pieces, start=1) if piece.strip()]
+    return odd_batch(kept, records, dropped if kept and kept[0][0] == lines + 1 else 0)
+
+
+def text_array(text: bytes | bytearray, ends: np.ndarray) -> pa.StringArray | None:
+    """Return the pieces of `text` that end at `ends` as one Arrow array, without copying; None if it is not UTF-8."""
+    offsets = np.concatenate(([0], ends)).astype(np.int32)
+    values = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(text))
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return None
+    return values
+
+
+def odd_batch(pieces: list[tuple[int, bytes]], records: int, dropped: int = 0) -> pa.RecordBatch:
+    """Return (line, bytes) pairs as a batch, looking at each one: the slow way, for batches with something odd."""
+    texts, faults = [], []
+    for position, (_, piece) in enumerate(pieces):
+        fault = fault_of(piece, dropped if position == 0 else 0)
+        texts.append(shown(piece) if fault else piece.decode("utf-8"))
+        faults.append(fault)
+    numbers = np.arange(records + 1, records + 1 + len(pieces))
+    lines = pa.array([line for line, _ in pieces], pa.int64())
+    return pa.record_batch(
+        [pa.array(numbers), lines, pa.array(texts, pa.string()), pa.array(faults, pa.string())], schema=SCHEMA
+    )
+
+
+def fault_of(piece: bytes, dropped: int = 0) -> str | None:
+    """Return what makes these bytes no text of a record, or None."""
+    if len(piece) + dropped > MAX_RECORD_BYTES:
+        return f"{len(piece) + dropped} bytes in one record; the first {MAX_RECORD_BYTES} are kept"
+    if b"\0" in piece:
+        return "a NUL byte (text in UTF-16 has many: then `encoding` is wrong)"
+    try:
+        piece.decode("utf-8")
+    except UnicodeDecodeError:
+        return "bytes that are no text in the file's encoding"
+    return None
+
+
+def _all_plain(text: bytes, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> bool:
+    if b"\0" in text or int((ends - starts).max()) > MAX_RECORD_BYTES:
+        return False
+    firsts = buffer[starts]
+    if (firsts == _MARK).any() and (text.startswith(_UTF8_MARK) or b"\n" + _UTF8_MARK in text):
+        return False
+    indented = np.flatnonzero(firsts <= _BLANK)
+    return all(text[starts[row] : ends[row]].strip() for row in indented.tolist())
