@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+#: A message names at most this many things, and of each at most this many signs: names come out of strangers' files.
+_NAMED, _SIGNS = 20, 60
+
+
+def shown_name(name: str) -> str:
+    """Return a name out of somebody's file as a message can hold it: control signs escaped, cut where it is long."""
+    plain = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name[: _SIGNS + 1])
+    return plain if len(name) <= _SIGNS else f"{plain[:_SIGNS]}... ({len(name)} signs)"
+
+
+def shown_names(names: Collection[str]) -> str:
+    """Return names out of somebody's file, separated by commas; of many the first, and how many more there are."""
+    shown = [shown_name(name) for name in list(names)[:_NAMED]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
 
 class UseropsError(Exception):
     """An error with four answers for its reader.

@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from userops.config import Settings
-from userops.errors import ConfigError, LockedError, SourceFileError, UseropsError
+from userops.errors import ConfigError, LockedError, SourceFileError, UseropsError, shown_name
 from userops.ingest import control, lake, quarantine, retire
 from userops.ingest.leave_out import tidy_incoming
 from userops.ingest.ledger import COMMITTED, FAILED, STAGED, Batch, Ledger, SeenBytes, SourceNote, open_ledger
@@ -458,10 +458,11 @@ def _note_staged(run: _Run, feed: _Feed, take: Take, staged: StagedFile) -> None
         notes.add(name, "empty_file", "warning", f"{take.file_path} has no rows", take.file_path)
     for column in staged.new_columns:
         kept = "kept in `properties`" if feed.source.new_columns == "keep" else "left out (`new_columns: drop`)"
-        text = f"source `{name}`: new column `{column}` is {kept}; map it, or list it under `ignore`"
+        text = f"source `{name}`: new column `{shown_name(column)}` is {kept}; map it, or list it under `ignore`"
         notes.add_once(name, "new_column", "warning", text, take.file_path)
     for column in staged.personal_columns:
-        text = f"source `{name}`: column `{column}` looks like personal data and is left out; list it under `ignore`"
+        shown = shown_name(column)
+        text = f"source `{name}`: column `{shown}` looks like personal data and is left out; list it under `ignore`"
         notes.add_once(name, "personal_column", "warning", text, take.file_path)
     run.currencies.setdefault(name, set()).update(staged.currencies)
 

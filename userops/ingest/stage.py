@@ -292,6 +292,8 @@ class Stager:
         folders = dict.fromkeys(folder_keys(file), "VARCHAR")
         where = f"{_mapping_of(source)} (file {file.relative})"
         columns = source_columns(self.connection, file, probe, source)
+        if columns == {}:  # a sheet without a single cell
+            return None
         if columns is None:
             wanted = dict.fromkeys(self.keys[source.source], "VARCHAR")
             rows = read_records(self.connection, file, probe, source, list(wanted))

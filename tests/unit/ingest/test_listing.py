@@ -133,11 +133,18 @@ def test_files_come_by_path_from_every_matching_folder(settings, land):
     assert (listing.waiting, listing.notes, listing.failures) == ([], [], {})
 
 
-def test_a_folder_with_a_fitting_name_is_no_file(settings, land):
+def test_a_folder_with_a_fitting_name_is_no_file_and_is_told(settings, land):
     land("shop/a.csv/inside.txt")
     listing = list_source(settings, source())
     assert names(listing) == []
-    assert "no file matches *.csv" in listing.notes[0]
+    assert "a folder" in str(listing.failures["shop/a.csv"])
+
+
+def test_a_folder_with_a_fitting_name_is_looked_into_where_the_pattern_goes_deeper(settings, land):
+    land("shop/a.csv/part-0.csv")
+    listing = list_source(settings, source(pattern="**/*.csv"))
+    assert names(listing) == ["shop/a.csv/part-0.csv"]
+    assert listing.failures == {}
 
 
 def test_a_missing_folder_is_an_error_that_names_the_one_meant(settings):

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import duckdb
 
-from userops.errors import SourceFileError
+from userops.errors import SourceFileError, shown_names
 from userops.ingest.decode import LandingFile
 from userops.ingest.sources import FILE_COLUMN, ROW_COLUMN
 from userops.sqltext import identifier, literal
@@ -74,7 +74,7 @@ def check_names(file: LandingFile, names: Sequence[str], place: str) -> None:
         return
     raise SourceFileError(
         f"{file.relative}:{place}",
-        f"the column(s) {', '.join(repeated)} more than once" if repeated else "a column without a name",
+        f"the column(s) {shown_names(repeated)} more than once" if repeated else "a column without a name",
         "a header with a name of its own for every column (upper and lower case are the same)",
         "rename the columns in the export, or use `header: false` with `names`",
     )

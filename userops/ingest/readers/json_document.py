@@ -47,7 +47,7 @@ def element_stream(file: LandingFile, probe: Probe, spec: FormatSpec) -> RecordS
         elements = _elements(file, text, start, depth)
         yield from (elements if probe.limit is None else first_records(elements, probe.limit))
 
-    return RecordStream(batches)
+    return RecordStream(batches, probe.scratch)
 
 
 def _find_array(file: LandingFile, text: mmap.mmap, begin: int, path: str | None) -> tuple[int, int]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from userops.ingest.decode import LandingFile, Probe, text_blocks, without_lines
+from userops.ingest.decode import MIN_FREE_BYTES, LandingFile, Probe, text_blocks, without_lines
 from userops.ingest.readers.common import LINE, MAX_RECORD_BYTES, RECORD, shown
 
 #: Columns of a stream beside RECORD and LINE: the record as text, and why it cannot be one, or null.
@@ -22,14 +24,19 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 
 
 class RecordStream:
-    """Batches of records that DuckDB can scan as often as it likes: each scan reads the file anew.
+    """Batches of records that DuckDB can scan as often as it likes.
+
+    The first whole scan leaves the batches in a scratch file; later ones take them from there, which is several times
+    cheaper than unpacking and cutting the text again. Where the disk has no room, every scan reads the file anew.
 
     Attributes:
         failure: the error that ended the last scan, if any; DuckDB only passes its text on.
     """
 
-    def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]]) -> None:
+    def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]], scratch: Path) -> None:
         self._batches = batches
+        self._scratch = scratch.with_name(f"{scratch.name}.arrow")
+        self._kept = self._keeping = False
         self.failure: Exception | None = None
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
@@ -38,10 +45,35 @@ class RecordStream:
 
     def _watched(self) -> Iterator[pa.RecordBatch]:
         try:
-            yield from self._batches()
+            if self._kept:
+                yield from self._from_scratch()
+            elif self._keeping:  # a second scan within one query
+                yield from self._batches()
+            else:
+                yield from self._keep(self._batches())
         except Exception as error:
             self.failure = error
             raise
+
+    def _keep(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        self._keeping = True
+        try:
+            with pa.OSFile(str(self._scratch), "wb") as out, pa.ipc.new_file(out, SCHEMA) as writer:
+                room = True
+                for batch in batches:
+                    room = room and _has_room(self._scratch, batch.nbytes)
+                    if room:
+                        writer.write_batch(batch)
+                    yield batch
+            self._kept = room
+        finally:
+            self._keeping = False
+
+    def _from_scratch(self) -> Iterator[pa.RecordBatch]:
+        with pa.memory_map(str(self._scratch)) as file:
+            reader = pa.ipc.open_file(file)
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number)
 
     def register(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         """Make the stream a view of that name."""
@@ -60,7 +92,11 @@ def line_stream(file: LandingFile, probe: Probe, skip_lines: int = 0) -> RecordS
         numbered = _numbered(blocks, skip_lines)
         return numbered if probe.limit is None else first_records(numbered, probe.limit)
 
-    return RecordStream(batches)
+    return RecordStream(batches, probe.scratch)
+
+
+def _has_room(scratch: Path, size: int) -> bool:
+    return shutil.disk_usage(scratch.parent).free - size > MIN_FREE_BYTES
 
 
 def first_records(batches: Iterator[pa.RecordBatch], limit: int) -> Iterator[pa.RecordBatch]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import duckdb
 
 from userops.contracts.entities import Column, ColumnType
-from userops.errors import ConfigError
+from userops.errors import ConfigError, shown_name, shown_names
 from userops.ingest.sources import PSEUDO_COLUMNS, ColumnMapping, Source, did_you_mean
 from userops.sqltext import identifier, literal
 
@@ -230,8 +230,9 @@ def _unknown_column(name: str, columns: Mapping[str, str], where: str) -> Config
     return ConfigError(
         where,
         f"source column `{name}`, which the file does not have",
-        f"one of {', '.join(known)}",
-        did_you_mean(name, known) or "correct the name; text constants need single quotes in an `expr`, or use `value`",
+        f"one of {shown_names(known)}",
+        did_you_mean(name, [shown_name(column) for column in known])
+        or "correct the name; text constants need single quotes in an `expr`, or use `value`",
     )
 
 

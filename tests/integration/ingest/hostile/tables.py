@@ -59,7 +59,7 @@ _OF_PARQUET = [
     _parquet("parquet_footer_too_long", "a footer length beyond the file", Refused("Parquet"),
              lambda: _parquet_bytes(_table())[:-8] + (2**31).to_bytes(4, "little") + b"PAR1"),
     _parquet("parquet_that_is_csv", "the wrong file in the folder", Refused("Parquet"), text(good("a"))),
-    Case("csv_that_is_parquet", "the wrong file in the folder", Refused(".", "failed_source"),
+    Case("csv_that_is_parquet", "the wrong file in the folder", Refused("NUL"),
          lambda: _parquet_bytes(_table())),
     _parquet("parquet_no_rows", "a day without rows", Taken(0), lambda: _parquet_bytes(_table().slice(0, 0))),
     _parquet("parquet_column_missing", "the column of the user is gone", Refused("`uid`", "failed_source"),
