@@ -156,7 +156,7 @@ def _read_regular(
         return True
     columns = [f"c{place}" for place in range(width)]
     breaks = " + ".join(f"coalesce(strlen({name}) - strlen(replace({name}, chr(10), '')), 0)" for name in columns)
-    found: pa.Table = connection.execute(
+    found: pa.Table = connection.sql(
         f"select rowid as place, ({breaks})::bigint as breaks from csv_lines "
         f"where {' or '.join(f'contains({name}, chr(10))' for name in columns)} order by rowid"
     ).to_arrow_table()
