@@ -34,7 +34,7 @@ def ingest_slowly(home: str, config: str, begun: Event, go_on: Event) -> None:
 def start_command(instance: Instance) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "userops.cli", "step", "ingest", "--as-of", "2026-01-31"],
-        env={"USEROPS_HOME": str(instance.home), "USEROPS_CONFIG": str(instance.config), "PATH": ""},
+        env={"USEROPS_HOME": str(instance.home), "USEROPS_CONFIG": str(instance.config), "PATH": "", "COLUMNS": "500"},
         cwd=Path(__file__).resolve().parents[3],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
