@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 
 from userops.ingest.ledger import SourceNote
+from userops.pii import mask_text
 
 #: Kinds that say something about the way a file was taken: they stay true until it is taken again.
 _OF_TAKEN_FILES = frozenset(
@@ -26,13 +27,17 @@ class NoteBook:
         self._notes: dict[tuple[str, str, str], SourceNote] = {}
 
     def add(self, source: str, kind: str, severity: str, message: str, file_path: str = "") -> None:
-        """Note something; the same words about the same source are noted once."""
+        """Note something; the same words about the same source are noted once.
+
+        Notes are published: what an engine quoted from a row must not take personal data along.
+        """
+        message = mask_text(message)
         note = SourceNote(self._as_of, source, "ingest", kind, severity, message, file_path)
         self._notes.setdefault((source, kind, message), note)
 
     def add_once(self, source: str, kind: str, severity: str, message: str, file_path: str = "") -> None:
         """Note something that is worth saying on one business date only, the first."""
-        if (source, kind, message) not in self._told_before:
+        if (source, kind, mask_text(message)) not in self._told_before:
             self.add(source, kind, severity, message, file_path)
 
     def forget_taken(self, source: str) -> None:
