@@ -357,3 +357,25 @@ def test_large_file_keeps_record_numbers_and_accounts(instance):
         i for i in range(1, 300_001) if i % 1013 == 5
     } - {150_000}
     assert all(line == number + 1 for number, line, _ in refused)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_the_number_of_a_record_can_stand_for_an_id(instance, kind):
+    row_id = {"expr": "'row-' || _row"}
+    columns = {"event_id": {"column": "_row"}, "event_time": "ts", "event_name": "event", "user_id": row_id}
+    instance.source(files={"path": "shop", "pattern": f"*.{kind}"}, format={"type": kind}, columns=columns)
+    if kind == "csv":
+        instance.land("shop/a.csv", "ts,event\n2026-01-05,view\n2026-01-05,cart,extra,extra\n2026-01-05,cart\n")
+    else:
+        records = [{"ts": "2026-01-05", "event": "view"}, "no object", {"ts": "2026-01-05", "event": "cart"}]
+        instance.land_json("shop/a.jsonl", *records)
+    instance.ingest()
+    assert instance.lake("events", "event_id, user_id, event_name") == [("1", "row-1", "view"), ("3", "row-3", "cart")]
+
+
+def test_a_files_own_column_named_like_the_number_wins(instance):
+    columns = {"event_id": "_row", "event_time": "ts", "event_name": "event", "user_id": {"value": "u"}}
+    instance.source(columns=columns)
+    instance.land("shop/events_1.csv", "_row,ts,event\nA7,2026-01-05,view\n")
+    instance.ingest()
+    assert instance.lake("events", "event_id") == [("A7",)]
