@@ -31,7 +31,7 @@ demo: setup ## Simulated shop -> real Airflow run -> churn-warning list on scree
 	@USEROPS_HOME=$(DEMO_HOME) $(BIN)/userops demo
 
 test: setup-dev ## Run every test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup-dev ## Check style, types and SQL
 	$(BIN)/ruff check .

@@ -34,7 +34,7 @@ def test_first_steps_of_a_warehouse_that_has_no_data_at_all(lake: Any, warehouse
 
 
 @settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     database=None,
