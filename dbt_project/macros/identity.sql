@@ -232,18 +232,59 @@
 {%- endmacro %}
 
 
-{# Dates on which int_events credits events to somebody else than the identities do now. #}
+{# Who is credited with what, as int_events was built with it: a device's owner, and the person of an account. #}
+{% macro current_identities() -%}
+    select
+        'device' as kind,
+        anonymous_id as id,
+        user_id
+    from {{ ref("int_identity_map") }}
+    union all
+    select
+        'account' as kind,
+        account_id as id,
+        user_id
+    from {{ ref("int_identity_accounts") }}
+{%- endmacro %}
+
+
+{# Post-hook of int_events: its events are credited as the identities say now. In the same transaction, so that what
+   is remembered is what is stored. #}
+{% macro remember_identities() %}
+    {% if execute %}
+    delete from pipeline_state.credited_identities;
+    insert into pipeline_state.credited_identities
+    {{ current_identities() }};
+    {% endif %}
+{% endmacro %}
+
+
+{# Dates on which int_events credits events to somebody else than the identities do now: dates with events of devices
+   and accounts that changed hands since it was built. Asked of the sightings, which are far fewer than the events. #}
 {% macro restitched_dates() -%}
-    select stored.event_date as business_date
-    from {{ this }} as stored
-    left join {{ ref("int_identity_accounts") }} as accounts
-        on stored.login_user_id = accounts.account_id
-    left join {{ ref("int_identity_map") }} as identities
-        on stored.anonymous_id = identities.anonymous_id
+    {%- set changed -%}
+        select
+            coalesce(stored.kind, found.kind) as kind,
+            coalesce(stored.id, found.id) as id
+        from pipeline_state.credited_identities as stored
+        full join ({{ current_identities() }}) as found
+            on
+                stored.kind = found.kind
+                and stored.id = found.id
+        where
+            stored.user_id is null
+            or found.user_id is null
+            or stored.user_id <> found.user_id
+    {%- endset -%}
+    select event_date as business_date
+    from {{ ref("int_identity_sightings") }}
     where
-        stored.user_id <> {{ resolved_user_id(
-            "accounts.user_id", "stored.login_user_id", "identities.user_id", "stored.anonymous_id"
-        ) }}
+        user_id is null
+        and anonymous_id in (select id from ({{ changed }}) as devices where kind = 'device')
+    union all
+    select event_date as business_date
+    from {{ ref("int_identity_sightings") }}
+    where user_id in (select id from ({{ changed }}) as accounts where kind = 'account')
 {%- endmacro %}
 
 

@@ -6,6 +6,7 @@ and a kill of the task kills the build. The price is about three seconds of star
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +63,23 @@ def dbt_vars(
         "timezone": settings.project.timezone,
         "currency": settings.project.currency,
         "has_exchange_rates": has_exchange_rates(settings),
+        "macros_fingerprint": macros_fingerprint(),
         "identity": settings.identity.model_dump(mode="json"),
         "session_gap_minutes": settings.sessions.gap_minutes,
         "unlisted_is_activity": settings.taxonomy.unlisted_is_activity,
         "lifecycle": settings.lifecycle.model_dump(mode="json"),
+        "product_stage": settings.product_stage.model_dump(mode="json"),
+        "persona": settings.persona.model_dump(mode="json"),
+        "tiers": settings.tiers.model_dump(mode="json"),
+        "retention": settings.retention.model_dump(mode="json"),
+        "activation": settings.activation.model_dump(mode="json"),
+        "user_paths": settings.user_paths.model_dump(mode="json"),
+        "referral": settings.referral.model_dump(mode="json"),
+        "aarrr": settings.aarrr.model_dump(mode="json"),
         "churn": settings.churn.model_dump(mode="json"),
         "warning_list": settings.warning_list.model_dump(mode="json"),
         "funnel_max_steps": funnel_max_steps,
+        "funnels_fingerprint": _funnels_fingerprint(settings),
         "feature_dates": [as_of.isoformat()],
     }
     variables.update(extra or {})
@@ -139,9 +151,24 @@ def run_dbt(
 
 def funnel_max_steps(settings: Settings) -> int:
     """Return the number of steps of the longest configured funnel (at least 1)."""
-    from userops.ingest.control import load_funnels
+    from userops.definitions.funnels import load_funnels
 
     return max((len(funnel.steps) for funnel in load_funnels(settings)), default=1)
+
+
+def _funnels_fingerprint(settings: Settings) -> str:
+    from userops.definitions.funnels import funnels_fingerprint
+
+    return funnels_fingerprint(settings)
+
+
+@cache
+def macros_fingerprint() -> str:
+    """Return 16 hex digits that change with any macro: rows stored by incremental models were shaped by them."""
+    digest = hashlib.sha256()
+    for file in sorted((PROJECT_DIR / "macros").rglob("*.sql")):
+        digest.update(file.relative_to(PROJECT_DIR).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def has_exchange_rates(settings: Settings) -> bool:

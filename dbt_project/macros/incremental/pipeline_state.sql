@@ -7,8 +7,12 @@
                    that read an incremental model follow this log, so a date rebuilt for whatever reason upstream
                    (late file, identity learnt later, another as-of date) is rebuilt downstream, even when a run died
                    between the two.
+    user_rebuilds  per model: its runs, and whether a run rebuilt everyone.
+    rebuilt_users  the users of those that did not: of a model by date everybody who had or has a row on a rebuilt date,
+                   of a model by user those whose rows were made again. Models by user follow this log.
+    credited_identities  the identities int_events was built with.
 
-    Both are written inside the model's own transaction: the table and what it remembers move together or not at all.
+    All are written inside the model's own transaction: the table and what it remembers move together or not at all.
 #}
 {% macro create_pipeline_state() %}
     create schema if not exists pipeline_state;
@@ -23,6 +27,21 @@
         model_name {{ dbt.type_string() }} not null,
         rebuild bigint not null,
         business_date date
+    );
+    create table if not exists pipeline_state.user_rebuilds (
+        model_name {{ dbt.type_string() }} not null,
+        rebuild bigint not null,
+        is_everyone boolean not null
+    );
+    create table if not exists pipeline_state.rebuilt_users (
+        model_name {{ dbt.type_string() }} not null,
+        rebuild bigint not null,
+        user_id {{ dbt.type_string() }} not null
+    );
+    create table if not exists pipeline_state.credited_identities (
+        kind {{ dbt.type_string() }} not null,
+        id {{ dbt.type_string() }} not null,
+        user_id {{ dbt.type_string() }} not null
     );
 {% endmacro %}
 
@@ -40,11 +59,17 @@
         {%- endset -%}
         {%- if dates is none %}
             insert into pipeline_state.rebuilt_dates
-            select '{{ this.identifier }}', {{ next_rebuild }}, cast(null as date)
+            select '{{ this.identifier }}', {{ next_rebuild }}, cast(null as date);
         {%- elif dates %}
             insert into pipeline_state.rebuilt_dates
             select '{{ this.identifier }}', {{ next_rebuild }}, cast(touched.business_date as date)
-            from (values {% for day in dates %}('{{ day }}'){{ ", " if not loop.last }}{% endfor %}) as touched (business_date)
+            from (values {% for day in dates %}('{{ day }}'){{ ", " if not loop.last }}{% endfor %}) as touched (business_date);
+        {%- endif %}
+        {%- if config.get("meta", {}).get("user_column") %}
+            {{ start_user_rebuild(everyone=dates is none, anything=dates is none or dates | length > 0) }}
+            {%- if dates %}
+                {{ log_users_of_dates(dates) }}
+            {%- endif %}
         {%- endif %}
     {% endif %}
 {% endmacro %}
@@ -54,6 +79,9 @@
 {% macro save_watermarks() %}
     {% if execute %}
         {%- set definition = model_definition() -%}
+        {%- if config.get("incremental_strategy") == "touched_dates" and config.get("meta", {}).get("user_column") %}
+            {{ log_users_of_last_rebuild() }}
+        {%- endif %}
         delete from pipeline_state.watermarks
         where model_name = '{{ this.identifier }}';
         {% for input in incremental_inputs() %}
@@ -63,4 +91,22 @@
         where {{ input.condition }};
         {% endfor %}
     {% endif %}
+{% endmacro %}
+
+
+{# A fingerprint of all that shapes a stored row besides the data: if it changes, stored rows are out of date. The
+   macros have one of their own (`macros_fingerprint`), because a model's text does not change with them. Further
+   settings a model depends on are named in its meta: `settings: [lifecycle]`. #}
+{% macro model_definition() %}
+    {% set parts = [
+        model.raw_code, var("macros_fingerprint"), var("timezone"), var("session_gap_minutes"),
+        var("unlisted_is_activity"), var("currency"),
+    ] %}
+    {% for name in config.get("meta", {}).get("settings", []) %}
+        {% do parts.append(tojson(var(name), sort_keys=true)) %}
+    {% endfor %}
+    {% for row in run_query("select * from " ~ source("lake_control", "event_taxonomy") ~ " order by event_name") %}
+        {% do parts.append(row.values() | join("|")) %}
+    {% endfor %}
+    {{ return(local_md5(parts | join("|"))) }}
 {% endmacro %}

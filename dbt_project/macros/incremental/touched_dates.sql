@@ -78,7 +78,14 @@
 {% macro incremental_inputs() %}
     {% set inputs = [] %}
     {% for name in config.get("meta", {}).get("follows", []) %}
-        {% if name.startswith("lake:") %}
+        {% if config.get("incremental_strategy") == "touched_users" %}
+            {% do inputs.append({
+                "name": name,
+                "relation": "pipeline_state.user_rebuilds",
+                "condition": "model_name = '" ~ name ~ "'",
+                "sequence": "rebuild",
+            }) %}
+        {% elif name.startswith("lake:") %}
             {% do inputs.append({
                 "name": name,
                 "relation": source("lake_control", "ingest_batch_dates"),
@@ -114,18 +121,6 @@
         {%- endfor -%}
         {{ business_date ~ " in (" ~ wanted | join(", ") ~ ")" if wanted else "false" }}
     {%- endif -%}
-{% endmacro %}
-
-
-{# A fingerprint of all that shapes a stored row besides the data: if it changes, stored rows are out of date. #}
-{% macro model_definition() %}
-    {% set parts = [
-        model.raw_code, var("timezone"), var("session_gap_minutes"), var("unlisted_is_activity"), var("currency"),
-    ] %}
-    {% for row in run_query("select * from " ~ source("lake_control", "event_taxonomy") ~ " order by event_name") %}
-        {% do parts.append(row.values() | join("|")) %}
-    {% endfor %}
-    {{ return(local_md5(parts | join("|"))) }}
 {% endmacro %}
 
 

@@ -3,12 +3,19 @@
         materialized="incremental",
         incremental_strategy="touched_dates",
         on_schema_change="append_new_columns",
-        meta={"business_date": "event_date", "follows": ["lake:events"], "stale_dates": "outdated_event_dates"},
+        meta={
+            "business_date": "event_date",
+            "user_column": "user_id",
+            "follows": ["lake:events"],
+            "stale_dates": "outdated_event_dates",
+        },
         pre_hook="{{ log_rebuilt_dates() }}",
-        post_hook="{{ save_watermarks() }}",
+        post_hook=["{{ remember_identities() }}", "{{ save_watermarks() }}"],
     )
 }}
--- depends_on: {{ ref("stg_exchange_rates") }} (read by outdated_event_dates, which is only rendered when dbt runs)
+-- read by outdated_event_dates, which is only rendered when dbt runs
+-- depends_on: {{ ref("stg_exchange_rates") }}
+-- depends_on: {{ ref("int_identity_sightings") }}
 
 with
 

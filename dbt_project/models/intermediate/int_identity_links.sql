@@ -51,6 +51,9 @@ links as (
         first_seen_at,
         last_seen_at
     from {{ ref("int_identity_sightings") }}
+    where
+        anonymous_id is not null
+        and user_id is not null
 
     union all
 

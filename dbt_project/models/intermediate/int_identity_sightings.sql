@@ -16,8 +16,5 @@ select
     min(event_time) as first_seen_at,
     max(event_time) as last_seen_at
 from {{ ref("stg_events") }}
-where
-    {{ in_touched_dates("event_date") }}
-    and anonymous_id is not null
-    and user_id is not null
+where {{ in_touched_dates("event_date") }}
 group by event_date, anonymous_id, user_id

@@ -30,6 +30,7 @@ ranked_profiles as (
 
 select
     person_id as user_id,
+    ranked_profiles.user_id as profile_account_id,
     first_registered_at as registered_at,
     gender,
     birth_date,

@@ -3,9 +3,9 @@ with
 events as (
 
     select
-        ranked.*,
-        coalesce(ranked.currency, '{{ var("currency") }}') as value_currency
-    from ({{ one_row_per_key(source("lake", "events"), ["event_date", "event_id"], ["_row_hash"]) }}) as ranked
+        events.*,
+        coalesce(events.currency, '{{ var("currency") }}') as value_currency
+    from ({{ one_fact_per_key(source("lake", "events"), ["event_date", "event_id"]) }}) as events
 
 )
 

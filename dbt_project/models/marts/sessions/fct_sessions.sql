@@ -3,7 +3,7 @@
         materialized="incremental",
         incremental_strategy="touched_dates",
         on_schema_change="append_new_columns",
-        meta={"business_date": "session_date", "follows": ["int_events"]},
+        meta={"business_date": "session_date", "user_column": "user_id", "follows": ["int_events"]},
         pre_hook="{{ log_rebuilt_dates() }}",
         post_hook="{{ save_watermarks() }}",
     )
@@ -19,50 +19,64 @@ events as (
 
 ),
 
-events_in_order as (
+-- the export's own session id decides; of events without one, the first after a silence starts a session
+events_without_session as (
 
     select
-        events.*,
-        row_number() over user_day as event_number,
-        lag(event_time) over session_candidates as previous_event_time
-    from events
-    window
-        user_day as (
+        user_id,
+        event_date,
+        event_time,
+        lag(event_time) over (
             partition by user_id, event_date
             order by event_time, event_id
-        ),
-        session_candidates as (
-            partition by user_id, event_date, source_session_id
-            order by event_time, event_id
-        )
+        ) as previous_event_time
+    from events
+    where source_session_id is null
 
 ),
 
--- the export's own session id decides; events without one start a session after a silence
-events_with_gaps as (
+session_starts as (
 
     select
-        events_in_order.*,
-        case
-            when source_session_id is not null then 0
-            when previous_event_time is null then 1
-            when event_time > {{ add_seconds("previous_event_time", var("session_gap_minutes") ~ " * 60") }} then 1
-            else 0
-        end as starts_session
-    from events_in_order
+        user_id,
+        event_date,
+        event_time as starts_at,
+        row_number() over in_order as gap_number,
+        lead(event_time) over in_order as next_starts_at
+    from events_without_session
+    where
+        previous_event_time is null
+        or event_time > {{ add_seconds("previous_event_time", var("session_gap_minutes") ~ " * 60") }}
+    window in_order as (
+        partition by user_id, event_date
+        order by event_time
+    )
 
 ),
 
 events_in_sessions as (
 
     select
-        events_with_gaps.*,
-        sum(starts_session) over (
-            partition by user_id, event_date, source_session_id
-            order by event_number
-            rows between unbounded preceding and current row
-        ) as gap_number
-    from events_with_gaps
+        events.*,
+        0 as gap_number,
+        {{ ordered_by(["event_time", "event_id"]) }} as event_order
+    from events
+    where source_session_id is not null
+
+    union all
+
+    select
+        events.*,
+        session_starts.gap_number,
+        {{ ordered_by(["events.event_time", "events.event_id"]) }} as event_order
+    from events
+    inner join session_starts
+        on
+            events.user_id = session_starts.user_id
+            and events.event_date = session_starts.event_date
+            and events.event_time >= session_starts.starts_at
+            and (events.event_time < session_starts.next_starts_at or session_starts.next_starts_at is null)
+    where events.source_session_id is null
 
 ),
 
@@ -79,10 +93,10 @@ sessions as (
         sum(case when is_page_view then 1 else 0 end) as page_views,
         max(case when is_logged_in then 1 else 0 end) as logged_in,
         max(case when event_category = 'purchase' then 1 else 0 end) as purchases,
-        {{ first_value_by("channel", "event_number") }} as channel,
-        {{ first_value_by("device", "event_number") }} as device,
-        {{ first_value_by("page", "event_number") }} as entry_page,
-        {{ last_value_by("page", "event_number") }} as exit_page
+        {{ first_value_by("channel", "event_order") }} as channel,
+        {{ first_value_by("device", "event_order") }} as device,
+        {{ first_value_by("page", "event_order") }} as entry_page,
+        {{ last_value_by("page", "event_order") }} as exit_page
     from events_in_sessions
     group by user_id, event_date, source_session_id, gap_number
 

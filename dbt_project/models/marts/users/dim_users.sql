@@ -8,18 +8,6 @@ users as (
 
 ),
 
-activity as (
-
-    select
-        user_id,
-        min(activity_date) as first_active_date,
-        max(activity_date) as last_active_date,
-        count(*) as active_days
-    from {{ ref("fct_user_days") }}
-    group by user_id
-
-),
-
 purchases as (
 
     select
@@ -32,17 +20,6 @@ purchases as (
         and not is_cancelled
     group by user_id
 
-),
-
-first_channels as (
-
-    select
-        user_id,
-        channel,
-        row_number() over (partition by user_id order by started_at, session_key) as session_number
-    from {{ ref("fct_sessions") }}
-    where channel is not null
-
 )
 
 select
@@ -53,7 +30,7 @@ select
     profiles.birth_date,
     profiles.region,
     profiles.city,
-    coalesce(profiles.acquisition_channel, first_channels.channel) as acquisition_channel,
+    coalesce(profiles.acquisition_channel, activity.first_session_channel) as acquisition_channel,
     profiles.referrer_user_id,
     profiles.roles,
     profiles.consent_email,
@@ -71,11 +48,7 @@ left join {{ ref("int_users") }} as profiles
     on users.user_id = profiles.user_id
 left join {{ ref("int_user_sightings") }} as sightings
     on users.user_id = sightings.user_id
-left join activity
+left join {{ ref("int_user_activity") }} as activity
     on users.user_id = activity.user_id
 left join purchases
     on users.user_id = purchases.user_id
-left join first_channels
-    on
-        users.user_id = first_channels.user_id
-        and first_channels.session_number = 1

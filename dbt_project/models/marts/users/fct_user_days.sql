@@ -5,6 +5,7 @@
         on_schema_change="append_new_columns",
         meta={
             "business_date": "activity_date",
+            "user_column": "user_id",
             "follows": ["int_events", "fct_sessions"],
             "stale_dates": "dates_with_changed_orders",
         },

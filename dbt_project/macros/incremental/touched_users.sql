@@ -1,0 +1,183 @@
+{#
+    Which users an incremental model has to rebuild.
+
+    A model whose rows of a user depend on the user's whole life cannot be rebuilt by date. It says in its config what
+    it follows:
+
+        meta:
+          user_column: user_id             its user column
+          follows: ["fct_user_days"]       models that log the users they rebuild: models by date with a `user_column`
+                                           in their meta, and models by user
+          stale_users: macro_name          (optional) a macro giving a query of further user ids, one column user_id
+          settings: [lifecycle]            (optional) settings that shape its rows
+
+    Touched are the users in the logs of the followed models that are newer than the model's watermark, and the stale
+    ones. They are collected once, by the pre-hook, in the model's own log; the model and the deletion of its old rows
+    read them there, and so do the models that follow this one.
+
+    Everyone is rebuilt on a first or full-refresh run, when a followed model rebuilt everyone, when its log no longer
+    reaches back to the watermark, when the as-of date moved back, and when the model's own SQL, a macro, the event
+    taxonomy or a setting that shapes rows has changed since the last run.
+#}
+
+{# Runs whose users are remembered. A model that missed more of them rebuilds everyone. #}
+{% macro kept_user_rebuilds() %}{{ return(60) }}{% endmacro %}
+
+
+{# Whether this run rebuilds everyone; the same answer while compiling, in the pre-hook and in the strategy. #}
+{% macro rebuilds_everyone() %}
+    {% if not execute or not is_incremental() %}{{ return(true) }}{% endif %}
+    {% set known = {} %}
+    {% for row in run_query(
+        "select input_name, consumed, as_of_date, definition from pipeline_state.watermarks "
+        ~ "where model_name = '" ~ this.identifier ~ "'"
+    ) %}
+        {% do known.update({row[0]: {"consumed": row[1], "as_of": row[2] | string, "definition": row[3]}}) %}
+    {% endfor %}
+    {% set definition = model_definition() %}
+    {% for input in incremental_inputs() %}
+        {% set seen = known.get(input.name) %}
+        {% if seen is none or seen.definition != definition or seen.as_of > var("as_of_date") %}{{ return(true) }}{% endif %}
+        {% set log = run_query(
+            "select coalesce(min(rebuild), 0), coalesce(max(rebuild), 0), "
+            ~ "coalesce(max(case when is_everyone then rebuild end), 0) "
+            ~ "from pipeline_state.user_rebuilds where " ~ input.condition
+        )[0] %}
+        {% if log[1] < seen.consumed or log[0] > seen.consumed or log[2] > seen.consumed %}{{ return(true) }}{% endif %}
+    {% endfor %}
+    {{ return(false) }}
+{% endmacro %}
+
+
+{# Pre-hook: write down which users this run is about to rebuild. #}
+{% macro log_rebuilt_users() %}
+    {% if execute %}
+        {%- set everyone = rebuilds_everyone() -%}
+        {{ start_user_rebuild(everyone, anything=true) }}
+        {%- if not everyone %}
+            insert into pipeline_state.rebuilt_users
+            select distinct '{{ this.identifier }}', {{ last_user_rebuild() }}, touched.user_id
+            from ({{ touched_users() }}) as touched;
+        {%- endif %}
+    {% endif %}
+{% endmacro %}
+
+
+{# Query of the users that the followed models have rebuilt since, and of the stale ones. #}
+{% macro touched_users() -%}
+    {%- set queries = [] -%}
+    {%- for input in incremental_inputs() -%}
+        {%- set consumed -%}
+            (
+                select consumed
+                from pipeline_state.watermarks
+                where model_name = '{{ this.identifier }}' and input_name = '{{ input.name }}'
+            )
+        {%- endset -%}
+        {%- do queries.append(
+            "select user_id from pipeline_state.rebuilt_users where " ~ input.condition ~ " and rebuild > " ~ consumed
+        ) -%}
+    {%- endfor -%}
+    {%- set stale_users = config.get("meta", {}).get("stale_users") -%}
+    {%- if stale_users %}{% do queries.append("select user_id from (" ~ context[stale_users]() ~ ") as stale") %}{% endif -%}
+    {{ queries | join(" union all ") }}
+{%- endmacro %}
+
+
+{# Condition that keeps the rows of the users this run rebuilds. #}
+{% macro in_touched_users(user_column) -%}
+    {%- if rebuilds_everyone() -%}
+        true
+    {%- else -%}
+        {{ user_column }} in (
+            select user_id
+            from pipeline_state.rebuilt_users
+            where model_name = '{{ this.identifier }}' and rebuild = {{ last_user_rebuild() }}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Incremental strategy `touched_users`: the rows of the users just logged go, what was built for them comes. #}
+{% macro get_incremental_touched_users_sql(arg_dict) %}
+    {%- set target = arg_dict["target_relation"] -%}
+    {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
+    delete from {{ target }}
+    where {{ in_touched_users(config.get("meta", {}).get("user_column")) }};
+    insert into {{ target }} ({{ columns }})
+    select {{ columns }}
+    from {{ arg_dict["temp_relation"] }};
+{% endmacro %}
+
+
+{# Number of this model's latest run in the log of users. #}
+{% macro last_user_rebuild() -%}
+    (select max(rebuild) from pipeline_state.user_rebuilds where model_name = '{{ this.identifier }}')
+{%- endmacro %}
+
+
+{# Start a new entry of this model in the log of users (unless nothing is rebuilt), and forget the oldest ones. #}
+{% macro start_user_rebuild(everyone, anything) %}
+    {%- if anything %}
+        insert into pipeline_state.user_rebuilds
+        select
+            '{{ this.identifier }}',
+            coalesce((select max(rebuild) from pipeline_state.user_rebuilds), 0) + 1,
+            {{ everyone | lower }};
+        delete from pipeline_state.rebuilt_users
+        where
+            model_name = '{{ this.identifier }}'
+            and rebuild not in ({{ remembered_user_rebuilds() }});
+        delete from pipeline_state.user_rebuilds
+        where
+            model_name = '{{ this.identifier }}'
+            and rebuild not in ({{ remembered_user_rebuilds() }});
+    {%- endif %}
+{% endmacro %}
+
+
+{% macro remembered_user_rebuilds() -%}
+    select rebuild
+    from pipeline_state.user_rebuilds
+    where model_name = '{{ this.identifier }}'
+    order by rebuild desc
+    limit {{ kept_user_rebuilds() }}
+{%- endmacro %}
+
+
+{# Users who have rows on these dates before a model by date rebuilds them. #}
+{% macro log_users_of_dates(dates) %}
+    {%- set meta = config.get("meta", {}) -%}
+    insert into pipeline_state.rebuilt_users
+    select distinct '{{ this.identifier }}', {{ last_user_rebuild() }}, {{ meta.user_column }}
+    from {{ this }}
+    where {{ meta.business_date }} in (
+        {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
+    );
+{% endmacro %}
+
+
+{# Users who have rows on the dates that a model by date has just rebuilt, and had none before. The dates are those
+   the pre-hook wrote down, fetched as literals because only literals let the engine skip all others. #}
+{% macro log_users_of_last_rebuild() %}
+    {%- set meta = config.get("meta", {}) -%}
+    {%- set dates = run_query(
+        "select distinct business_date from pipeline_state.rebuilt_dates where model_name = '" ~ this.identifier
+        ~ "' and rebuild = (select max(rebuild) from pipeline_state.rebuilt_dates where model_name = '"
+        ~ this.identifier ~ "') and business_date is not null"
+    ) -%}
+    {%- if dates | length > 0 %}
+    insert into pipeline_state.rebuilt_users
+    select distinct '{{ this.identifier }}', {{ last_user_rebuild() }}, {{ meta.user_column }}
+    from {{ this }}
+    where
+        {{ meta.business_date }} in (
+            {%- for row in dates %}cast('{{ row[0] }}' as date){{ ", " if not loop.last }}{% endfor -%}
+        )
+        and {{ meta.user_column }} not in (
+            select user_id
+            from pipeline_state.rebuilt_users
+            where model_name = '{{ this.identifier }}' and rebuild = {{ last_user_rebuild() }}
+        );
+    {%- endif %}
+{% endmacro %}

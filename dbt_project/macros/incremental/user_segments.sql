@@ -1,0 +1,84 @@
+{# What int_user_segments holds, of now: its rows, and what its stored rows are compared with. #}
+{% macro current_user_segments() -%}
+    select
+        activity.user_id,
+        coalesce(users.acquisition_channel, 'unknown') as acquisition_channel,
+        activity.first_active_date,
+        activity.first_session_date
+    from {{ ref("int_user_activity") }} as activity
+    inner join {{ ref("dim_users") }} as users
+        on activity.user_id = users.user_id
+{%- endmacro %}
+
+
+{#
+    Pre-hook of int_user_segments: write down, as rebuilt dates, those whose figures count a user otherwise than they did.
+    Of a user whose first dates moved these are the first dates, before and after; of one who was won by another channel
+    than it seemed, all dates with a trace. (Users who are new here have traces on rebuilt dates only.)
+#}
+{% macro log_dates_of_changed_users() %}
+    {% if execute %}
+        {%- set stored = load_relation(this) -%}
+        insert into pipeline_state.rebuilt_dates
+        {%- set next_rebuild -%}
+            (
+                select coalesce(max(rebuild), 0) + 1
+                from pipeline_state.rebuilt_dates
+            )
+        {%- endset %}
+        {%- if stored is none or flags.FULL_REFRESH %}
+        select '{{ this.identifier }}', {{ next_rebuild }}, cast(null as date);
+        {%- else %}
+        with
+
+        stored as (
+
+            select user_id, acquisition_channel, first_active_date, first_session_date from {{ stored }}
+
+        ),
+
+        current_state as (
+
+            {{ current_user_segments() }}
+
+        ),
+
+        changed as (
+
+            (select * from stored except select * from current_state)
+            union all
+            (select * from current_state except select * from stored)
+
+        ),
+
+        won_otherwise as (
+
+            select user_id
+            from changed
+            group by user_id
+            having min(acquisition_channel) <> max(acquisition_channel)
+
+        ),
+
+        dates as (
+
+            select first_active_date as business_date from changed
+            union
+            select first_session_date as business_date from changed
+            union
+            select days.activity_date as business_date
+            from {{ ref("fct_user_days") }} as days
+            where days.user_id in (select user_id from won_otherwise)
+            union
+            select sessions.session_date as business_date
+            from {{ ref("fct_sessions") }} as sessions
+            where sessions.user_id in (select user_id from won_otherwise)
+
+        )
+
+        select '{{ this.identifier }}', {{ next_rebuild }}, business_date
+        from dates
+        where business_date is not null;
+        {%- endif %}
+    {% endif %}
+{% endmacro %}

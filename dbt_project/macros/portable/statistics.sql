@@ -1,0 +1,47 @@
+{# Statistics. Each works on whole numbers or one row at a time, so that no sum of fractions depends on row order. #}
+
+{# Median of a whole number over a group, as a double; the mean of the middle two where their number is even. #}
+{% macro median_of(expression) -%}
+    {{ return(adapter.dispatch("median_of", "userops")(expression)) }}
+{%- endmacro %}
+
+{% macro default__median_of(expression) -%}
+    cast(percentile({{ expression }}, 0.5) as double)
+{%- endmacro %}
+
+{% macro duckdb__median_of(expression) -%}
+    cast(median({{ expression }}) as double)
+{%- endmacro %}
+
+
+{#
+    Lower or upper bound of Wilson's score interval of a share: E. B. Wilson, "Probable inference, the law of succession,
+    and statistical inference", Journal of the American Statistical Association 22 (1927), 209-212.
+
+    part, whole  counts (expressions); the bound is null where `whole` is 0
+    z            quantile of the normal distribution, 1.96 for 95 %
+    sign         "-" for the lower bound, "+" for the upper one
+#}
+{% macro wilson_bound(part, whole, z, sign) -%}
+    (
+        ({{ part }} + {{ z }} * {{ z }} / 2.0
+        {{ sign }} {{ z }} * sqrt({{ part }} * (1.0 - {{ share(part, whole) }}) + {{ z }} * {{ z }} / 4.0))
+        / nullif({{ whole }} + {{ z }} * {{ z }}, case when {{ whole }} = 0 then {{ z }} * {{ z }} end)
+    )
+{%- endmacro %}
+
+
+{#
+    Lower or upper bound of the interval of a difference of two independent shares from their Wilson bounds: method 10 of
+    R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in Medicine 17
+    (1998), 873-890. All arguments are column names. Lower bound: own = lower bound of the first share, other = upper
+    bound of the second one; upper bound the other way round.
+#}
+{% macro newcombe_bound(first_share, second_share, own_bound, other_bound, sign) -%}
+    (
+        {{ first_share }} - {{ second_share }} {{ sign }} sqrt(
+            ({{ first_share }} - {{ own_bound }}) * ({{ first_share }} - {{ own_bound }})
+            + ({{ other_bound }} - {{ second_share }}) * ({{ other_bound }} - {{ second_share }})
+        )
+    )
+{%- endmacro %}

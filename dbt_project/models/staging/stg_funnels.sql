@@ -1,0 +1,4 @@
+select
+    funnel_id,
+    step_order
+from {{ source("lake_control", "funnels") }}
