@@ -30,3 +30,43 @@
 {% macro lifecycle_stages() -%}
     {{ return(["visitor", "new", "growing", "mature", "at_risk", "churned", "returned"]) }}
 {%- endmacro %}
+
+
+{#
+    Users whose stored stages (fct_lifecycle_stages) are not those of today although nobody's activity changed: they
+    were first seen or identified on another date than the stages were made with, or the date has come on which
+    silence alone changes their stage.
+#}
+{% macro users_with_outdated_stages() -%}
+    {%- set stored -%}
+        select
+            user_id,
+            valid_from as first_seen_date,
+            identified_from
+        from {{ this }}
+        where previous_stage is null
+    {%- endset -%}
+    {%- set current -%}
+        select
+            user_id,
+            first_seen_date,
+            identified_from
+        from {{ ref("dim_users") }}
+        where first_seen_date is not null
+    {%- endset -%}
+    select user_id
+    from (({{ stored }}) except ({{ current }})) as gone
+
+    union all
+
+    select user_id
+    from (({{ current }}) except ({{ stored }})) as added
+
+    union all
+
+    select user_id
+    from {{ this }}
+    where
+        is_current
+        and {{ up_to_as_of("next_change_date") }}
+{%- endmacro %}

@@ -46,7 +46,43 @@ def suites(tables: Tables) -> list[Suite]:
                 "阶段人数 = 前一日人数 + 进入 - 离开"),
         ],
     )  # fmt: skip
+    found += tables.suite(
+        "agg_lifecycle_transitions", "Lifecycle moves", "生命周期阶段转移",
+        ["transition_date", "from_stage", "to_stage"],
+        [
+            tables.not_after("transition_date"),
+            in_set("from_stage", (*STAGES, "none"), "the stage left is one of the seven, or none when a life begins",
+                   "原阶段为约定的七种之一，新用户为 none"),
+            in_set("to_stage", STAGES, "the stage entered is one of the seven", "新阶段为约定的七种之一"),
+            where("from_stage = to_stage", ("from_stage", "to_stage"), "a move is a change", "转移前后阶段不同"),
+            between("users", "somebody moves", "转移人数为正", minimum=1),
+            *_moves_are_entries_and_exits(tables),
+        ],
+    )  # fmt: skip
     return found
+
+
+def _moves_are_entries_and_exits(tables: Tables) -> list[Check]:
+    """Per date and stage, the moves into and out of it are what the daily figures say."""
+    if not tables.has("agg_lifecycle_daily"):
+        return []
+    return [
+        no_rows(
+            "with moves as (select transition_date as stage_date, to_stage as stage, users as entered, "
+            "0 as left_stage from {batch} union all "
+            "select transition_date, from_stage, 0, users from {batch} where from_stage <> 'none'), "
+            "days as (select stage_date, stage, sum(entered) as entered, sum(left_stage) as left_stage "
+            "from moves group by all) "
+            "select stage_date, stage, daily.entered, daily.left_stage, days.entered as moved_in, "
+            f"days.left_stage as moved_out from {tables.sql('agg_lifecycle_daily')} as daily "
+            "full join days using (stage_date, stage) "
+            "where coalesce(daily.entered, 0) <> coalesce(days.entered, 0) "
+            "or coalesce(daily.left_stage, 0) <> coalesce(days.left_stage, 0)",
+            ("users",),
+            "moves into and out of a stage are the entered and left of the daily figures",
+            "转移人数与生命周期日报的进入、离开人数一致",
+        )
+    ]
 
 
 def _everybody_has_a_stage(tables: Tables) -> list[Check]:

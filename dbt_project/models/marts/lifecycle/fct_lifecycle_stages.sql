@@ -1,5 +1,20 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="touched_users",
+        on_schema_change="append_new_columns",
+        meta={
+            "user_column": "user_id",
+            "follows": ["int_user_rhythm"],
+            "stale_users": "users_with_outdated_stages",
+            "settings": ["lifecycle"],
+        },
+        pre_hook="{{ log_rebuilt_users() }}",
+        post_hook="{{ save_watermarks() }}",
+    )
+}}
 {%- set settings = var("lifecycle") -%}
-{%- set thresholds = ["identified_from", "new_until", "returned_until", "at_risk_from", "churned_from"] -%}
+{%- set thresholds = ["identified_from", "new_until", "returned_until", "at_risk_from", "churned_from"] %}
 
 with
 
@@ -11,7 +26,9 @@ users as (
         identified_from,
         first_active_date
     from {{ ref("dim_users") }}
-    where first_seen_date is not null
+    where
+        first_seen_date is not null
+        and {{ in_touched_users("user_id") }}
 
 ),
 
@@ -21,6 +38,7 @@ moments as (
     select
         rhythm.user_id,
         rhythm.activity_date as moment_date,
+        rhythm.next_active_date as next_moment_date,
         rhythm.active_days_so_far,
         rhythm.at_risk_after_days,
         users.identified_from,
@@ -29,12 +47,20 @@ moments as (
     from {{ ref("int_user_rhythm") }} as rhythm
     inner join users
         on rhythm.user_id = users.user_id
+    where {{ in_touched_users("rhythm.user_id") }}
 
     union all
 
     select
         user_id,
         first_seen_date as moment_date,
+        case
+            when
+                identified_from > first_seen_date
+                and (first_active_date is null or identified_from < first_active_date)
+                then identified_from
+            else first_active_date
+        end as next_moment_date,
         0 as active_days_so_far,
         {{ at_risk_after_days(settings.default_gap_days, 1) }} as at_risk_after_days,
         identified_from,
@@ -50,6 +76,7 @@ moments as (
     select
         user_id,
         identified_from as moment_date,
+        first_active_date as next_moment_date,
         0 as active_days_so_far,
         {{ at_risk_after_days(settings.default_gap_days, 1) }} as at_risk_after_days,
         identified_from,
@@ -67,6 +94,7 @@ moments_with_thresholds as (
     select
         user_id,
         moment_date,
+        next_moment_date,
         active_days_so_far,
         identified_from,
         {{ add_days("new_from", settings.new_days) }} as new_until,
@@ -75,13 +103,13 @@ moments_with_thresholds as (
                 then {{ add_days("comeback_date", settings.returned_days) }}
         end as returned_until,
         {{ add_days("moment_date", "at_risk_after_days + 1") }} as at_risk_from,
-        {{ add_days("moment_date", settings.churned_after_days) }} as churned_from,
-        lead(moment_date) over (partition by user_id order by moment_date) as next_moment_date
+        {{ add_days("moment_date", settings.churned_after_days) }} as churned_from
     from moments
 
 ),
 
--- a stage can change only at a moment, or where a threshold is crossed before the next one
+-- A stage can change only at a moment, or where a threshold is crossed before the next one. After the last moment all
+-- crossings to come are laid out. One date may be here twice, with one and the same stage.
 boundaries as (
 
     select
@@ -90,7 +118,7 @@ boundaries as (
     from moments_with_thresholds
     {% for threshold in thresholds %}
 
-    union
+    union all
 
     select
         moments_with_thresholds.*,
@@ -98,7 +126,7 @@ boundaries as (
     from moments_with_thresholds
     where
         {{ threshold }} > moment_date
-        and {{ threshold }} < coalesce(next_moment_date, {{ add_days(as_of(), 1) }})
+        and (next_moment_date is null or {{ threshold }} < next_moment_date)
     {% endfor %}
 
 ),
@@ -108,6 +136,7 @@ stages as (
 
     select
         user_id,
+        identified_from,
         boundary_date,
         case
             when identified_from is null or boundary_date < identified_from then 'visitor'
@@ -126,6 +155,7 @@ stages_with_previous as (
 
     select
         user_id,
+        identified_from,
         boundary_date,
         stage,
         lag(stage) over (partition by user_id order by boundary_date) as previous_stage
@@ -137,10 +167,12 @@ changes as (
 
     select
         user_id,
+        identified_from,
         stage,
         previous_stage,
         boundary_date as valid_from,
-        lead(boundary_date) over (partition by user_id order by boundary_date) as valid_to
+        lead(boundary_date) over (partition by user_id order by boundary_date) as next_change_date,
+        lead(stage) over (partition by user_id order by boundary_date) as next_stage
     from stages_with_previous
     where
         previous_stage is null
@@ -148,12 +180,17 @@ changes as (
 
 )
 
+-- what lies ahead of the as-of date is known, but has not happened
 select
     user_id,
     stage,
     {{ stage_zh("stage") }} as stage_zh,
     previous_stage,
     valid_from,
-    valid_to,
-    valid_to is null as is_current
+    case when {{ up_to_as_of("next_change_date") }} then next_change_date end as valid_to,
+    next_change_date is null or next_change_date > {{ as_of() }} as is_current,
+    case when next_change_date > {{ as_of() }} then next_change_date end as next_change_date,
+    case when next_change_date > {{ as_of() }} then next_stage end as next_stage,
+    identified_from
 from changes
+where {{ up_to_as_of("valid_from") }}

@@ -1,0 +1,24 @@
+{# Ratios of growth accounting. A count that is null counts as zero; a ratio of nothing is null. #}
+
+{# Of those active in the period before (they return or fall dormant), the share that is active again. #}
+{% macro growth_retention_rate(returning_users, dormant_users) -%}
+    {{ share(
+        "coalesce(" ~ returning_users ~ ", 0)",
+        "(coalesce(" ~ returning_users ~ ", 0) + coalesce(" ~ dormant_users ~ ", 0))",
+    ) }}
+{%- endmacro %}
+
+
+{# Users won, new or back, for each one who fell dormant. #}
+{% macro growth_quick_ratio(new_users, resurrecting_users, dormant_users) -%}
+    {{ share(
+        "(coalesce(" ~ new_users ~ ", 0) + coalesce(" ~ resurrecting_users ~ ", 0))",
+        "coalesce(" ~ dormant_users ~ ", 0)",
+    ) }}
+{%- endmacro %}
+
+
+{# Attributes of dim_users that growth is broken down by; each is a segment_type. #}
+{% macro growth_segment_types() -%}
+    {{ return(["acquisition_channel", "region", "gender"]) }}
+{%- endmacro %}
