@@ -2,7 +2,7 @@
 {% macro funnel_step_columns() %}{{ return(10) }}{% endmacro %}
 
 
-{# Steps of the longest configured funnel: how many the funnel models compute. #}
+{# Steps of the longest configured funnel, at least two: how many the funnel models compute. #}
 {% macro funnel_steps_built() %}
     {% set steps = var("funnel_max_steps") | int %}
     {% if steps > funnel_step_columns() %}
@@ -11,7 +11,7 @@
             ~ ". What to do: split the funnel in two."
         ) }}
     {% endif %}
-    {{ return([steps, 1] | max) }}
+    {{ return([steps, 2] | max) }}
 {% endmacro %}
 
 
@@ -26,7 +26,7 @@
 
 {# One-element lists: DuckDB folds a list with elements of the result's own type. #}
 {% macro duckdb__ordered_times(time_column) -%}
-    list([{{ time_column }}] order by {{ time_column }})
+    list_transform(list_sort(list({{ time_column }})), lambda moment: [moment])
 {%- endmacro %}
 
 
@@ -60,15 +60,114 @@
 {%- endmacro %}
 
 
-{# One row per element of a list. #}
-{% macro unnest_list(list_expression) -%}
-    {{ return(adapter.dispatch("unnest_list", "userops")(list_expression)) }}
+{# Two columns, one row per element of a list: the element, and its number from 1. #}
+{% macro unnest_numbered(list_expression, element, number) -%}
+    {{ return(adapter.dispatch("unnest_numbered", "userops")(list_expression, element, number)) }}
 {%- endmacro %}
 
-{% macro default__unnest_list(list_expression) -%}
-    explode({{ list_expression }})
+{% macro default__unnest_numbered(list_expression, element, number) -%}
+    inline(transform({{ list_expression }}, (element, position) -> struct(element as {{ element }}, position + 1 as {{ number }})))
 {%- endmacro %}
 
-{% macro duckdb__unnest_list(list_expression) -%}
-    unnest({{ list_expression }})
+{% macro duckdb__unnest_numbered(list_expression, element, number) -%}
+    unnest({{ list_expression }}) as {{ element }},
+    generate_subscripts({{ list_expression }}, 1) as {{ number }}
+{%- endmacro %}
+
+
+{# Window function: the first value that is not null. #}
+{% macro first_known_value(expression) -%}
+    {{ return(adapter.dispatch("first_known_value", "userops")(expression)) }}
+{%- endmacro %}
+
+{% macro default__first_known_value(expression) -%}
+    first_value({{ expression }}, true)
+{%- endmacro %}
+
+{% macro duckdb__first_known_value(expression) -%}
+    first_value({{ expression }} ignore nulls)
+{%- endmacro %}
+
+
+{# An empty list of times. #}
+{% macro no_times() -%}
+    {{ return(adapter.dispatch("no_times", "userops")()) }}
+{%- endmacro %}
+
+{% macro default__no_times() -%}
+    cast(array() as array<timestamp>)
+{%- endmacro %}
+
+{% macro duckdb__no_times() -%}
+    cast([] as timestamp[])
+{%- endmacro %}
+
+
+{# A list of times with one more in front. #}
+{% macro time_before_times(time, times) -%}
+    {{ return(adapter.dispatch("time_before_times", "userops")(time, times)) }}
+{%- endmacro %}
+
+{% macro default__time_before_times(time, times) -%}
+    concat(array({{ time }}), {{ times }})
+{%- endmacro %}
+
+{% macro duckdb__time_before_times(time, times) -%}
+    list_prepend({{ time }}, {{ times }})
+{%- endmacro %}
+
+
+{# Of some times, those that are known and not after a limit, in order, as a list. #}
+{% macro times_until(times, limit) -%}
+    {{ return(adapter.dispatch("times_until", "userops")(times, limit)) }}
+{%- endmacro %}
+
+{% macro default__times_until(times, limit) -%}
+    array_sort(filter({{ times }}, moment -> moment <= {{ limit }}))
+{%- endmacro %}
+
+{% macro duckdb__times_until(times, limit) -%}
+    list_sort(list_filter({{ times }}, lambda moment: moment <= {{ limit }}))
+{%- endmacro %}
+
+
+{# Columns as a list. #}
+{% macro list_of(expressions) -%}
+    {{ return(adapter.dispatch("list_of", "userops")(expressions)) }}
+{%- endmacro %}
+
+{% macro default__list_of(expressions) -%}
+    array({{ expressions | join(", ") }})
+{%- endmacro %}
+
+{% macro duckdb__list_of(expressions) -%}
+    [{{ expressions | join(", ") }}]
+{%- endmacro %}
+
+
+{# Element of a list by its number from 1; null beyond the end. #}
+{% macro list_element(list_expression, number) -%}
+    {{ return(adapter.dispatch("list_element", "userops")(list_expression, number)) }}
+{%- endmacro %}
+
+{% macro default__list_element(list_expression, number) -%}
+    try_element_at({{ list_expression }}, {{ number }})
+{%- endmacro %}
+
+{% macro duckdb__list_element(list_expression, number) -%}
+    {{ list_expression }}[{{ number }}]
+{%- endmacro %}
+
+
+{# Number of elements of a list. #}
+{% macro list_size(list_expression) -%}
+    {{ return(adapter.dispatch("list_size", "userops")(list_expression)) }}
+{%- endmacro %}
+
+{% macro default__list_size(list_expression) -%}
+    size({{ list_expression }})
+{%- endmacro %}
+
+{% macro duckdb__list_size(list_expression) -%}
+    len({{ list_expression }})
 {%- endmacro %}

@@ -1,4 +1,4 @@
-"""What is expected of funnels: entries, and conversions that only ever go down."""
+"""What is expected of funnels: entries, conversions that only ever go down, segments that add up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from expectations.checks import Suite, between, no_rows, where
 from expectations.tables import Tables
 
 _COHORT = "funnel_id, cohort_date, segment_type, segment_value"
+_AARRR_COHORT = "cohort_month, segment_type, segment_value"
 
 
 def suites(tables: Tables) -> list[Suite]:

@@ -1,7 +1,7 @@
 """The small tables below lake/control/ that dbt reads.
 
-From the ledger: ingested batches and notes about sources. From the configuration: event taxonomy, funnel definitions,
-the unbind list of identities, exchange rates.
+From the ledger: ingested batches and notes about sources. From the configuration: event taxonomy, the unbind list of
+identities, exchange rates.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from userops.config import Settings
 from userops.errors import ConfigError
@@ -24,95 +23,12 @@ from userops.ingest.control_tables import CONTROL_COLUMNS
 from userops.ingest.lake import arrow_schema, control_file, write_table
 from userops.ingest.ledger import COMMITTED, RETIRED, Ledger
 from userops.ingest.sources import did_you_mean
-from userops.yamlfile import load_model
 
 CATEGORIES = ("view", "search", "interaction", "contribution", "cart", "checkout", "purchase", "system", "other")
 _FLAGS = ("is_activity", "is_page_view", "is_interaction", "is_contribution")
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no", "")
 #: Beyond these a rate has no digits left as DECIMAL(18,10).
 _SMALLEST_RATE, _LARGEST_RATE = 1e-9, 9e7
-_UNIT_SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
-
-
-class FunnelStep(BaseModel):
-    """One step: a name and the event names that take a user there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(min_length=1)
-    events: tuple[str, ...] = Field(min_length=1)
-
-
-class Funnel(BaseModel):
-    """An ordered funnel; `window` is measured from step 1."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    name_en: str = Field(min_length=1)
-    name_zh: str = Field(min_length=1)
-    window: str
-    steps: tuple[FunnelStep, ...] = Field(min_length=2)
-
-    @field_validator("window")
-    @classmethod
-    def _readable_window(cls, value: str) -> str:
-        _seconds(value)
-        return value
-
-    @property
-    def window_seconds(self) -> int:
-        """The window in seconds."""
-        return _seconds(self.window)
-
-
-class FunnelFile(BaseModel):
-    """funnels.yml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    funnels: tuple[Funnel, ...] = ()
-
-    @model_validator(mode="after")
-    def _unique_ids(self) -> FunnelFile:
-        ids = [funnel.id for funnel in self.funnels]
-        repeated = sorted({name for name in ids if ids.count(name) > 1})
-        if repeated:
-            raise ValueError(f"an `id` of its own for every funnel; {', '.join(repeated)} is used twice")
-        return self
-
-
-def load_funnels(settings: Settings) -> tuple[Funnel, ...]:
-    """Return the configured funnels; none when there is no funnels.yml.
-
-    Raises:
-        ConfigError: funnels.yml cannot be used.
-    """
-    file = settings.paths.funnels_file
-    return load_model(file, FunnelFile).funnels if file.exists() else ()
-
-
-def write_funnels(settings: Settings) -> Path:
-    """Write funnel_steps.parquet, one row per accepted event name of a step, and return its path.
-
-    Raises:
-        ConfigError: funnels.yml cannot be used.
-    """
-    rows = [
-        {
-            "funnel_id": funnel.id,
-            "funnel_name_en": funnel.name_en,
-            "funnel_name_zh": funnel.name_zh,
-            "window_seconds": funnel.window_seconds,
-            "step_number": number,
-            "step_name": step.name,
-            "event_name": event_name,
-        }
-        for funnel in load_funnels(settings)
-        for number, step in enumerate(funnel.steps, start=1)
-        for event_name in dict.fromkeys(step.events)
-    ]
-    return _write(settings, "funnel_steps", rows)
 
 
 def write_taxonomy(settings: Settings) -> Path:
@@ -347,10 +263,3 @@ def _taxonomy_row(where: str, row: Mapping[str, str]) -> dict[str, Any]:
             raise ConfigError(where, f"{flag} `{found[flag]}`", "true or false", f"correct {flag}")
         found[flag] = text in _TRUE
     return found
-
-
-def _seconds(text: str) -> int:
-    match = re.fullmatch(r"(\d+)\s*(second|minute|hour|day|week)s?", text.strip())
-    if not match or int(match[1]) == 0:
-        raise ValueError("a number and a unit, such as `7 days`, `12 hours` or `30 minutes`")
-    return int(match[1]) * _UNIT_SECONDS[match[2]]

@@ -9,14 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from userops.config import Settings, load_settings
+from userops.definitions.funnels import write_funnels
 from userops.errors import ConfigError
 from userops.ingest import lake
 from userops.ingest.control import (
     ExchangeRate,
     load_exchange_rates,
-    load_funnels,
     write_exchange_rates,
-    write_funnels,
     write_notes,
     write_taxonomy,
     write_unbind,
@@ -77,41 +76,6 @@ def test_taxonomy_errors(settings, text, message):
     settings.paths.taxonomy_file.write_text(text)
     with pytest.raises(ConfigError, match=message):
         write_taxonomy(settings)
-
-
-def test_funnels(settings):
-    settings.paths.funnels_file.write_text(FUNNELS)
-    rows = pq.read_table(write_funnels(settings)).to_pylist()
-    assert [(row["step_number"], row["step_name"], row["event_name"]) for row in rows] == [
-        (1, "viewed", "product_viewed"),
-        (1, "viewed", "product_searched"),
-        (2, "paid", "order_paid"),
-    ]
-    assert {(row["funnel_id"], row["funnel_name_zh"], row["window_seconds"]) for row in rows} == {
-        ("purchase", "购买", 604_800)
-    }
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("window: 7 days", "window: 7 dyas", "`7 days`"),
-        ("window: 7 days", "window: 0 days", "`7 days`"),
-        ("name_zh: 购买", "name_cn: 购买", "name_zh"),
-        ("events: [order_paid]", "events: []", "events"),
-        ("      - {name: paid, events: [order_paid]}\n", "", "steps"),
-    ],
-)
-def test_funnel_errors(settings, old, new, message):
-    settings.paths.funnels_file.write_text(FUNNELS.replace(old, new))
-    with pytest.raises(ConfigError, match=message):
-        load_funnels(settings)
-
-
-def test_funnel_ids_are_unique(settings):
-    settings.paths.funnels_file.write_text(FUNNELS + FUNNELS.split("funnels:\n")[1])
-    with pytest.raises(ConfigError, match="purchase is used twice"):
-        load_funnels(settings)
 
 
 def test_no_files_give_empty_tables(settings):
