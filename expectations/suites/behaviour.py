@@ -1,4 +1,4 @@
-"""What is expected of what users do: sessions, active days and daily engagement."""
+"""What is expected of what users do: sessions, active days, daily engagement and paths."""
 
 from __future__ import annotations
 
@@ -44,9 +44,27 @@ def suites(tables: Tables) -> list[Suite]:
                   "DAU <= WAU <= MAU", "日活 <= 周活 <= 月活"),
             *(
                 between(share, f"{share} lies between 0 and 1", f"{share} 在 0 与 1 之间", 0, 1)
-                for share in ("stickiness", "bounce_rate", "contribution_rate", "interaction_rate")
+                for share in ("stickiness", "bounce_rate", "contribution_rate", "interaction_rate", "paying_rate")
             ),
+            where("new_users > dau or paying_users > dau or new_visitors > visitors or visitors > sessions",
+                  ("new_users", "paying_users", "new_visitors", "visitors"),
+                  "no part is larger than its whole", "部分不大于整体"),
             *_daily_active_users_agree(tables),
+            *_daily_money_agrees(tables),
+        ],
+    )  # fmt: skip
+    found += tables.suite(
+        "agg_user_paths", "Paths through sessions", "会话路径", ["position", "from_step", "to_step"],
+        [
+            tables.not_after("window_end"),
+            between("sessions", "somebody goes that way", "会话数为正", minimum=1),
+            no_rows(
+                "with flows as (select position + 1 as position, to_step as step, sessions as sessions_in, "
+                "0 as sessions_out from {batch} where to_step not in ('(end)', '(more)') union all "
+                "select position, from_step, 0, sessions from {batch} where position > 1) "
+                "select position, step, sum(sessions_in) as sessions_in, sum(sessions_out) as sessions_out "
+                "from flows group by position, step having sum(sessions_in) <> sum(sessions_out)",
+                ("sessions",), "what flows into a step flows out of it", "流入等于流出"),
         ],
     )  # fmt: skip
     return found
@@ -82,5 +100,25 @@ def _daily_active_users_agree(tables: Tables) -> list[Check]:
             ("dau",),
             "the daily active users of everybody are those of fct_user_days",
             "整体日活与用户活跃日表一致",
+        )
+    ]
+
+
+def _daily_money_agrees(tables: Tables) -> list[Check]:
+    if not tables.has("fct_orders"):
+        return []
+    return [
+        no_rows(
+            "with orders as (select order_date, count(*) filter (is_purchase) as orders, sum(net_amount) as revenue "
+            f"from {tables.sql('fct_orders')} where user_id is not null and not is_cancelled group by order_date) "
+            "select orders.order_date, engagement.orders, orders.orders as orders_placed, engagement.revenue, "
+            "orders.revenue as net_amount_of_orders "
+            "from orders left join {batch} as engagement "
+            "on orders.order_date = engagement.activity_date and engagement.segment_type = 'all' "
+            "where orders.orders is distinct from engagement.orders "
+            "or orders.revenue is distinct from engagement.revenue",
+            ("orders", "revenue"),
+            "orders and revenue of a day are those of fct_orders with a known buyer",
+            "每日订单数与收入同订单表（已知买家）一致",
         )
     ]

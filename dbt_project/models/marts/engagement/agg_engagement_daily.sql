@@ -1,94 +1,38 @@
 with
 
-first_days as (
+active_days as (
 
     select
-        user_id,
-        min(activity_date) as first_active_date
-    from {{ ref("fct_user_days") }}
-    group by user_id
-
-),
-
-user_days as (
-
-    select
-        user_days.user_id,
-        user_days.activity_date,
-        coalesce(user_days.primary_channel, 'unknown') as channel,
-        user_days.activity_date = first_days.first_active_date as is_new,
-        user_days.contributions > 0 as has_contributed,
-        user_days.interactions > 0 as has_interacted
-    from {{ ref("fct_user_days") }} as user_days
-    inner join first_days
-        on user_days.user_id = first_days.user_id
-
-),
-
-segment_days as (
-
-    select
-        'all' as segment_type,
-        'all' as segment_value,
-        user_days.*
-    from user_days
-
-    union all
-
-    select
-        'channel' as segment_type,
-        channel as segment_value,
-        user_days.*
-    from user_days
-
-),
-
-daily as (
-
-    select
+        activity_date,
         segment_type,
         segment_value,
-        activity_date,
-        count(*) as dau,
-        sum(case when is_new then 1 else 0 end) as new_users,
-        sum(case when has_contributed then 1 else 0 end) as contributing_users,
-        sum(case when has_interacted then 1 else 0 end) as interacting_users
-    from segment_days
-    group by segment_type, segment_value, activity_date
+        sum(users) as dau,
+        sum(new_users) as new_users,
+        sum(contributing_users) as contributing_users,
+        sum(interacting_users) as interacting_users,
+        sum(paying_users) as paying_users,
+        sum(orders) as orders,
+        sum(net_revenue) as net_revenue
+    from {{ ref("int_engagement_days") }}
+    group by activity_date, segment_type, segment_value
 
 ),
 
--- A user counts for `n` days from each active day. Where the next active day comes sooner than that the user just
--- stays; so the change of the trailing distinct count on a day is the comers minus the leavers, in one pass.
-neighbouring_days as (
-
-    select
-        segment_type,
-        segment_value,
-        activity_date,
-        lag(activity_date) over in_order as previous_date,
-        lead(activity_date) over in_order as next_date
-    from segment_days
-    window in_order as (
-        partition by segment_type, segment_value, user_id
-        order by activity_date
-    )
-
-),
-
+-- A user counts for `n` days from each active day. The next active day within them only puts off when the user stops
+-- counting; so comers and leavers of every date follow from how long ago each user's active day before was.
 trailing_changes as (
 
-    {% for days, name in [(7, "wau"), (30, "mau")] %}
+    {% for days, name in [(7, "wau"), (engagement_window_days(), "mau")] %}
     select
         '{{ name }}' as measure,
         segment_type,
         segment_value,
-        activity_date as change_date,
-        1 as change
-    from neighbouring_days
-    where
-        previous_date is null
-        or {{ add_days("previous_date", days) }} < activity_date
+        case
+            when days_since_previous >= {{ days }} then activity_date
+            else {{ add_days("activity_date", days ~ " - days_since_previous") }}
+        end as change_date,
+        users as change
+    from {{ ref("int_engagement_days") }}
 
     union all
 
@@ -97,11 +41,8 @@ trailing_changes as (
         segment_type,
         segment_value,
         {{ add_days("activity_date", days) }} as change_date,
-        -1 as change
-    from neighbouring_days
-    where
-        next_date is null
-        or {{ add_days("activity_date", days) }} < next_date
+        -users as change
+    from {{ ref("int_engagement_days") }}
     {{ "union all" if not loop.last }}
     {% endfor %}
 
@@ -120,39 +61,42 @@ trailing_changes_per_day as (
 
 ),
 
-segment_sessions as (
+-- refund invoices on days without a purchase make nobody active, and are money all the same
+refunds_without_purchase as (
 
     select
-        'all' as segment_type,
-        'all' as segment_value,
-        session_date,
-        is_bounce,
-        duration_seconds
-    from {{ ref("fct_sessions") }}
-
-    union all
-
-    select
-        'channel' as segment_type,
-        coalesce(channel, 'unknown') as segment_value,
-        session_date,
-        is_bounce,
-        duration_seconds
-    from {{ ref("fct_sessions") }}
+        orders.user_id,
+        orders.order_date,
+        coalesce(users.acquisition_channel, 'unknown') as acquisition_channel,
+        coalesce({{ first_value_by("orders.channel", "orders.order_id") }}, 'unknown') as channel,
+        'unknown' as device,
+        sum(orders.net_amount) as net_revenue
+    from {{ ref("fct_orders") }} as orders
+    inner join {{ ref("dim_users") }} as users
+        on orders.user_id = users.user_id
+    where not orders.is_cancelled
+    group by orders.user_id, orders.order_date, coalesce(users.acquisition_channel, 'unknown')
+    having sum(case when orders.is_purchase then 1 else 0 end) = 0
 
 ),
 
-daily_sessions as (
+refunds_per_day as (
 
+    {% for segment_type, segment_value in [
+        ("all", "'all'"),
+        ("acquisition_channel", "acquisition_channel"),
+        ("channel", "channel"),
+        ("device", "device"),
+    ] %}
     select
-        segment_type,
-        segment_value,
-        session_date,
-        count(*) as sessions,
-        sum(case when is_bounce then 1 else 0 end) as bounces,
-        sum(duration_seconds) as dwell_seconds
-    from segment_sessions
-    group by segment_type, segment_value, session_date
+        order_date,
+        '{{ segment_type }}' as segment_type,
+        {{ segment_value }} as segment_value,
+        sum(net_revenue) as net_revenue
+    from refunds_without_purchase
+    group by order_date, {{ segment_value }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
 
 ),
 
@@ -162,7 +106,7 @@ segments as (
         segment_type,
         segment_value,
         activity_date as segment_date
-    from daily
+    from active_days
 
     union
 
@@ -170,7 +114,15 @@ segments as (
         segment_type,
         segment_value,
         session_date as segment_date
-    from daily_sessions
+    from {{ ref("int_engagement_sessions") }}
+
+    union
+
+    select
+        segment_type,
+        segment_value,
+        order_date as segment_date
+    from refunds_per_day
 
 ),
 
@@ -197,33 +149,45 @@ measures as (
         all_days.calendar_date as activity_date,
         bounds.segment_type,
         bounds.segment_value,
-        coalesce(daily.dau, 0) as dau,
+        coalesce(active_days.dau, 0) as dau,
         sum(coalesce(trailing_changes_per_day.wau_change, 0)) over so_far as wau,
         sum(coalesce(trailing_changes_per_day.mau_change, 0)) over so_far as mau,
-        coalesce(daily.new_users, 0) as new_users,
-        coalesce(daily.contributing_users, 0) as contributing_users,
-        coalesce(daily.interacting_users, 0) as interacting_users,
-        coalesce(daily_sessions.sessions, 0) as sessions,
-        coalesce(daily_sessions.bounces, 0) as bounces,
-        coalesce(daily_sessions.dwell_seconds, 0) as dwell_seconds
+        coalesce(active_days.new_users, 0) as new_users,
+        coalesce(active_days.contributing_users, 0) as contributing_users,
+        coalesce(active_days.interacting_users, 0) as interacting_users,
+        coalesce(active_days.paying_users, 0) as paying_users,
+        coalesce(active_days.orders, 0) as orders,
+        coalesce(active_days.net_revenue, 0) + coalesce(refunds_per_day.net_revenue, 0) as revenue,
+        coalesce(sessions.visitors, 0) as visitors,
+        coalesce(sessions.new_visitors, 0) as new_visitors,
+        coalesce(sessions.sessions, 0) as sessions,
+        coalesce(sessions.bounces, 0) as bounces,
+        coalesce(sessions.dwell_seconds, 0) as dwell_seconds,
+        coalesce(sessions.events, 0) as events,
+        coalesce(sessions.page_views, 0) as page_views
     from all_days
     inner join bounds
         on all_days.calendar_date >= bounds.first_date
-    left join daily
+    left join active_days
         on
-            all_days.calendar_date = daily.activity_date
-            and bounds.segment_type = daily.segment_type
-            and bounds.segment_value = daily.segment_value
+            all_days.calendar_date = active_days.activity_date
+            and bounds.segment_type = active_days.segment_type
+            and bounds.segment_value = active_days.segment_value
     left join trailing_changes_per_day
         on
             all_days.calendar_date = trailing_changes_per_day.change_date
             and bounds.segment_type = trailing_changes_per_day.segment_type
             and bounds.segment_value = trailing_changes_per_day.segment_value
-    left join daily_sessions
+    left join {{ ref("int_engagement_sessions") }} as sessions
         on
-            all_days.calendar_date = daily_sessions.session_date
-            and bounds.segment_type = daily_sessions.segment_type
-            and bounds.segment_value = daily_sessions.segment_value
+            all_days.calendar_date = sessions.session_date
+            and bounds.segment_type = sessions.segment_type
+            and bounds.segment_value = sessions.segment_value
+    left join refunds_per_day
+        on
+            all_days.calendar_date = refunds_per_day.order_date
+            and bounds.segment_type = refunds_per_day.segment_type
+            and bounds.segment_value = refunds_per_day.segment_value
     window so_far as (
         partition by bounds.segment_type, bounds.segment_value
         order by all_days.calendar_date
@@ -244,9 +208,23 @@ select
     cast(dau - new_users as bigint) as returning_users,
     {{ share("new_users", "dau") }} as new_user_share,
     {{ share("dau - new_users", "dau") }} as returning_user_share,
+    cast(visitors as bigint) as visitors,
+    cast(new_visitors as bigint) as new_visitors,
+    cast(visitors - new_visitors as bigint) as returning_visitors,
     cast(sessions as bigint) as sessions,
+    cast(events as bigint) as events,
+    cast(page_views as bigint) as page_views,
+    {{ share("page_views", "sessions") }} as pages_per_session,
+    cast(bounces as bigint) as bounces,
     {{ share("bounces", "sessions") }} as bounce_rate,
     {{ share("dwell_seconds", "sessions") }} as average_dwell_seconds,
+    {{ share("dwell_seconds", "sessions - bounces") }} as average_dwell_seconds_without_bounces,
     {{ share("contributing_users", "dau") }} as contribution_rate,
-    {{ share("interacting_users", "dau") }} as interaction_rate
+    {{ share("interacting_users", "dau") }} as interaction_rate,
+    cast(paying_users as bigint) as paying_users,
+    {{ share("paying_users", "dau") }} as paying_rate,
+    cast(orders as bigint) as orders,
+    {{ money("revenue") }} as revenue,
+    {{ share("revenue", "dau") }} as arpu,
+    {{ share("revenue", "paying_users") }} as arppu
 from measures

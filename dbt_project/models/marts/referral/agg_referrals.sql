@@ -1,0 +1,185 @@
+with
+
+invitees as (
+
+    select
+        {{ period_start("month", "first_seen_date") }} as period_start,
+        user_id,
+        referrer_user_id,
+        first_active_date is not null as is_active,
+        orders > 0 as is_paying
+    from {{ ref("dim_users") }}
+    where
+        first_seen_date is not null
+        and referrer_user_id is not null
+
+),
+
+-- the same figures for each month and for all of time: people who invite in two months are two inviters there, one here
+accepted as (
+
+    {% for grain, period in [("month", "period_start"), ("total", "cast(null as date)")] %}
+    select
+        '{{ grain }}' as grain,
+        {{ period }} as period_start,
+        count(distinct referrer_user_id) as inviters,
+        count(*) as invitees,
+        sum(case when is_active then 1 else 0 end) as active_invitees,
+        sum(case when is_paying then 1 else 0 end) as paying_invitees
+    from invitees
+    group by {{ period }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+),
+
+sent as (
+
+    {% for grain, period in [
+        ("month", period_start("month", "event_date")),
+        ("total", "cast(null as date)"),
+    ] %}
+    select
+        '{{ grain }}' as grain,
+        {{ period }} as period_start,
+        count(distinct user_id) as senders,
+        sum(invitations) as invitations_sent
+    from {{ ref("int_invitation_days") }}
+    group by {{ period }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+),
+
+newcomers as (
+
+    {% for grain, period in [
+        ("month", period_start("month", "first_seen_date")),
+        ("total", "cast(null as date)"),
+    ] %}
+    select
+        '{{ grain }}' as grain,
+        {{ period }} as period_start,
+        count(*) as new_users
+    from {{ ref("dim_users") }}
+    where first_seen_date is not null
+    group by {{ period }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+),
+
+active as (
+
+    select
+        grain,
+        period_start,
+        active_users
+    from {{ ref("agg_growth_accounting") }}
+    where grain = 'month'
+
+    union all
+
+    select
+        'total' as grain,
+        cast(null as date) as period_start,
+        count(*) as active_users
+    from {{ ref("dim_users") }}
+    where first_active_date is not null
+
+),
+
+bounds as (
+
+    select min(first_seen_date) as first_date
+    from {{ ref("dim_users") }}
+
+),
+
+days as (
+
+    {{ date_spine("first_date", as_of(), "bounds") }}
+
+),
+
+months as (
+
+    select distinct {{ period_start("month", "calendar_date") }} as period_start
+    from days
+
+),
+
+periods as (
+
+    select
+        'month' as grain,
+        period_start,
+        period_start as joined_period_start,
+        {{ next_period_start("month", "period_start") }} <= {{ add_days(as_of(), 1) }} as is_complete
+    from months
+
+    union all
+
+    -- of all of time it can be said when it began, and that it is not over
+    select
+        'total' as grain,
+        {{ period_start("month", "first_date") }} as period_start,
+        cast(null as date) as joined_period_start,
+        false as is_complete
+    from bounds
+    where first_date is not null
+
+),
+
+-- where no event ever told of an invitation, nobody knows how many were sent
+is_sending_known as (
+
+    select count(*) > 0 as is_known
+    from {{ ref("int_invitation_days") }}
+
+),
+
+figures as (
+
+    select
+        periods.grain,
+        periods.period_start,
+        periods.is_complete,
+        case when is_sending_known.is_known then coalesce(sent.senders, 0) end as senders,
+        case when is_sending_known.is_known then coalesce(sent.invitations_sent, 0) end as invitations_sent,
+        coalesce(accepted.inviters, 0) as inviters,
+        coalesce(accepted.invitees, 0) as invitees,
+        coalesce(accepted.active_invitees, 0) as active_invitees,
+        coalesce(accepted.paying_invitees, 0) as paying_invitees,
+        coalesce(newcomers.new_users, 0) as new_users,
+        coalesce(active.active_users, 0) as active_users
+    from periods
+    cross join is_sending_known
+    {% for relation in ["accepted", "sent", "newcomers", "active"] %}
+    left join {{ relation }}
+        on
+            periods.grain = {{ relation }}.grain
+            and (
+                periods.joined_period_start = {{ relation }}.period_start
+                or (periods.joined_period_start is null and {{ relation }}.period_start is null)
+            )
+    {% endfor %}
+
+)
+
+select
+    grain,
+    period_start,
+    cast(senders as bigint) as senders,
+    cast(invitations_sent as bigint) as invitations_sent,
+    cast(inviters as bigint) as inviters,
+    cast(invitees as bigint) as invitees,
+    cast(active_invitees as bigint) as active_invitees,
+    cast(paying_invitees as bigint) as paying_invitees,
+    cast(new_users as bigint) as new_users,
+    {{ share("invitees", "new_users") }} as referral_share,
+    cast(active_users as bigint) as active_users,
+    {{ share("invitees", "active_users") }} as k_factor,
+    {{ share("invitees", "invitations_sent") }} as acceptance_rate,
+    is_complete
+from figures
