@@ -1,233 +1,124 @@
+{%- set limits = var("warning_list") -%}
+
 with
 
-users as (
-
-    select * from {{ ref("dim_users") }}
-
-),
-
--- the value a user shows on most days (or in most moments) is the preferred one; ties go to the first in the alphabet
-channels as (
+scores as (
 
     select
         user_id,
-        primary_channel as channel,
-        row_number() over (partition by user_id order by count(*) desc, primary_channel) as preference
-    from {{ ref("fct_user_days") }}
-    where primary_channel is not null
-    group by user_id, primary_channel
-
-),
-
-devices as (
-
-    select
-        user_id,
-        primary_device as device,
-        row_number() over (partition by user_id order by count(*) desc, primary_device) as preference
-    from {{ ref("fct_user_days") }}
-    where primary_device is not null
-    group by user_id, primary_device
-
-),
-
-weekdays as (
-
-    select
-        user_id,
-        {{ iso_weekday("activity_date") }} as weekday,
-        row_number() over (
-            partition by user_id
-            order by count(*) desc, {{ iso_weekday("activity_date") }}
-        ) as preference
-    from {{ ref("fct_user_days") }}
-    group by user_id, {{ iso_weekday("activity_date") }}
-
-),
-
-visit_moments as (
-
-    select
-        user_id,
-        started_at as visited_at
-    from {{ ref("fct_sessions") }}
-
-    union all
-
-    select
-        user_id,
-        ordered_at as visited_at
-    from {{ ref("fct_orders") }}
-    where
-        user_id is not null
-        and is_purchase
-
-),
-
-visit_hours as (
-
-    select
-        user_id,
-        extract(hour from {{ local_time("visited_at") }}) as visit_hour
-    from visit_moments
-
-),
-
-visit_dayparts as (
-
-    select
-        user_id,
-        case
-            when visit_hour < 6 then 'night'
-            when visit_hour < 12 then 'morning'
-            when visit_hour < 18 then 'afternoon'
-            else 'evening'
-        end as daypart
-    from visit_hours
-
-),
-
-dayparts as (
-
-    select
-        user_id,
-        daypart,
-        row_number() over (partition by user_id order by count(*) desc, daypart) as preference
-    from visit_dayparts
-    group by user_id, daypart
-
-),
-
-categories as (
-
-    select
-        user_id,
-        category,
-        row_number() over (partition by user_id order by count(*) desc, category) as preference
-    from {{ ref("fct_order_items") }}
-    where
-        user_id is not null
-        and category is not null
-        and line_amount > 0
-    group by user_id, category
-
-),
-
-rhythm as (
-
-    select
-        user_id,
-        usual_gap_days,
-        row_number() over (partition by user_id order by activity_date desc) as recency
-    from {{ ref("int_user_rhythm") }}
-
-),
-
-consumption as (
-
-    select
-        user_id,
-        sum(gross_amount) as gross_revenue,
-        sum(discount_amount) as discount_amount,
-        sum(refund_amount) as refund_amount,
-        max(case when is_purchase then order_date end) as last_order_date,
-        sum(
-            case
-                when order_date > {{ add_days(as_of(), "-" ~ var("churn").value_window_days) }} then net_amount
-                else 0
-            end
-        ) as trailing_net_revenue
-    from {{ ref("fct_orders") }}
-    where
-        user_id is not null
-        and not is_cancelled
-    group by user_id
-
-),
-
-value_ranks as (
-
-    select
-        user_id,
-        row_number() over (order by trailing_net_revenue desc, user_id) as value_rank,
-        count(*) over () as paying_users
-    from consumption
-    where trailing_net_revenue > 0
-
-),
-
-stages as (
-
-    select
-        user_id,
-        stage,
-        stage_zh
-    from {{ ref("fct_lifecycle_stages") }}
-    where is_current
-
-),
-
-ages as (
-
-    select
-        user_id,
-        {{ years_between("birth_date", as_of()) }} as age
-    from users
-    where birth_date <= {{ as_of() }}
+        churn_probability,
+        row_number() over (partition by user_id order by model_version desc) as version_rank
+    from {{ ref("fct_churn_scores") }}
+    where as_of_date = {{ as_of() }}
 
 )
 
 select
-    users.user_id,
-    users.is_identified,
-    ages.age,
+    personas.user_id,
+    personas.is_identified,
+    personas.registered_at,
+    personas.age,
+    personas.age_band,
+    personas.gender,
+    personas.region,
+    personas.city,
+    personas.city_tier,
+    personas.city_tier_zh,
+    personas.acquisition_channel,
+    personas.first_campaign_id,
+    personas.referrer_user_id,
+    personas.consent_email,
+    personas.consent_sms,
+    personas.consent_push,
+    personas.preferred_channel,
+    personas.channels_used,
+    personas.preferred_device,
+    personas.devices_used,
+    personas.active_hour,
+    personas.active_daypart,
+    personas.active_weekday,
+    personas.first_seen_date,
+    personas.active_days,
+    personas.first_active_date,
+    personas.last_active_date,
+    personas.days_since_last_active,
+    personas.usual_gap_days,
+    personas.interest_1,
+    personas.interest_1_share,
+    personas.interest_2,
+    personas.interest_2_share,
+    personas.interest_3,
+    personas.interest_3_share,
+    personas.top_category,
+    personas.orders,
+    personas.gross_revenue,
+    personas.net_revenue,
+    personas.average_order_value,
+    personas.discount_share,
+    personas.price_sensitivity,
+    personas.refund_share,
+    personas.first_order_date,
+    personas.last_order_date,
+    personas.days_since_last_order,
+    personas.sessions,
+    personas.page_views,
+    personas.interactions,
+    personas.contributions,
+    personas.roles,
+    personas.is_buyer,
+    personas.is_seller,
+    personas.is_author,
+    personas.is_reader,
+    personas.is_moderator,
+    personas.recency_score,
+    personas.frequency_score,
+    personas.monetary_score,
+    personas.rfm_segment,
+    personas.rfm_segment_en,
+    personas.rfm_segment_zh,
+    personas.trailing_net_revenue,
+    personas.value_tier,
+    personas.value_tier_zh,
+    personas.frequency_tier,
+    personas.frequency_tier_zh,
+    personas.tenure_tier,
+    personas.tenure_tier_zh,
+    personas.buyer_tier,
+    personas.buyer_tier_zh,
+    personas.seller_tier,
+    personas.seller_tier_zh,
+    personas.author_tier,
+    personas.author_tier_zh,
+    personas.reader_tier,
+    personas.reader_tier_zh,
+    personas.moderator_tier,
+    personas.moderator_tier_zh,
+    personas.level,
+    personas.level_points,
+    personas.lifecycle_stage,
+    personas.lifecycle_stage_zh,
+    personas.lifecycle_stage_since,
+    scores.churn_probability,
     case
-        when ages.age is null then 'unknown'
-        when ages.age < 18 then '0-17'
-        when ages.age < 25 then '18-24'
-        when ages.age < 35 then '25-34'
-        when ages.age < 45 then '35-44'
-        when ages.age < 55 then '45-54'
-        when ages.age < 65 then '55-64'
-        else '65+'
-    end as age_band,
-    users.gender,
-    users.region,
-    users.city,
-    users.acquisition_channel,
-    channels.channel as preferred_channel,
-    devices.device as preferred_device,
-    dayparts.daypart as active_daypart,
-    cast(weekdays.weekday as integer) as active_weekday,
-    users.active_days,
-    users.first_active_date,
-    users.last_active_date,
-    rhythm.usual_gap_days,
-    users.orders,
-    users.net_revenue,
-    {{ share("users.net_revenue", "users.orders") }} as average_order_value,
-    {{ share("consumption.discount_amount", "consumption.gross_revenue") }} as discount_share,
-    {{ share("consumption.refund_amount", "consumption.gross_revenue") }} as refund_share,
-    consumption.last_order_date,
-    categories.category as top_category,
-    stages.stage as lifecycle_stage,
-    stages.stage_zh as lifecycle_stage_zh,
-    {{ money("coalesce(consumption.trailing_net_revenue, 0)") }} as trailing_net_revenue,
-    case
-        when value_ranks.user_id is null then 'none'
-        when value_ranks.value_rank <= ceil(value_ranks.paying_users * 0.2) then 'high'
-        when value_ranks.value_rank <= ceil(value_ranks.paying_users * 0.5) then 'medium'
+        when scores.churn_probability is null then 'not_scored'
+        when scores.churn_probability >= {{ limits.high_risk }} then 'high'
+        when scores.churn_probability >= {{ limits.medium_risk }} then 'medium'
         else 'low'
-    end as value_tier,
-    {{ as_of() }} as as_of_date
-from users
-left join ages on users.user_id = ages.user_id
-left join channels on users.user_id = channels.user_id and channels.preference = 1
-left join devices on users.user_id = devices.user_id and devices.preference = 1
-left join weekdays on users.user_id = weekdays.user_id and weekdays.preference = 1
-left join dayparts on users.user_id = dayparts.user_id and dayparts.preference = 1
-left join categories on users.user_id = categories.user_id and categories.preference = 1
-left join rhythm on users.user_id = rhythm.user_id and rhythm.recency = 1
-left join consumption on users.user_id = consumption.user_id
-left join value_ranks on users.user_id = value_ranks.user_id
-left join stages on users.user_id = stages.user_id
+    end as churn_risk_band,
+    assignments.segment_id,
+    segments.segment_name_en,
+    segments.segment_name_zh,
+    personas.as_of_date
+from {{ ref("int_user_personas") }} as personas
+left join scores
+    on
+        personas.user_id = scores.user_id
+        and scores.version_rank = 1
+left join {{ ref("fct_persona_segments") }} as assignments
+    on
+        personas.user_id = assignments.user_id
+        and personas.as_of_date = assignments.as_of_date
+left join {{ ref("dim_persona_segments") }} as segments
+    on
+        assignments.as_of_date = segments.as_of_date
+        and assignments.segment_id = segments.segment_id
