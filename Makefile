@@ -33,11 +33,12 @@ demo: setup ## Simulated shop -> real Airflow run -> churn-warning list on scree
 test: setup-dev ## Run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-lint: setup-dev ## Check style, types and SQL
+lint: setup-dev ## Check style, types, SQL and the conventions of the dbt project
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests
+	$(BIN)/userops docs check
 
 format: setup-dev ## Rewrite to the project's style
 	$(BIN)/ruff check --fix .

@@ -13,6 +13,7 @@ from rich.table import Table
 from userops import __version__
 from userops.business_date import parse_business_date, yesterday
 from userops.config import Settings, load_settings
+from userops.docs.commands import docs_app
 from userops.errors import UseropsError
 from userops.ingest.commands import print_status, quarantine_app
 from userops.log import configure_logging
@@ -40,6 +41,7 @@ app.command("check")(check_command)
 
 
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(docs_app, name="docs")
 
 
 @app.command()
@@ -62,7 +64,7 @@ def ingest(
 
 @app.command()
 def build(as_of: AsOf = None) -> None:
-    """Build and test the marts with dbt (all but scores and lists)."""
+    """Build and test the marts with dbt (all but scores, segments, personas and lists)."""
     _run(("build",), as_of)
 
 
@@ -74,8 +76,8 @@ def train(as_of: AsOf = None) -> None:
 
 @app.command()
 def score(as_of: AsOf = None) -> None:
-    """Score churn risk and rebuild the lists."""
-    _run(("features", "score", "lists"), as_of)
+    """Score churn risk, assign segments, and rebuild personas and lists."""
+    _run(("features", "score", "segment", "lists"), as_of)
 
 
 @app.command()
@@ -127,6 +129,17 @@ def dbt(context: typer.Context, as_of: AsOf = None) -> None:
     settings = load_settings()
     with writer_lock(settings):
         run_dbt(settings, _business_date(as_of, settings).as_of, command=context.args)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    short_help="Ask for metrics of the published marts, for instance `userops metrics query --metrics dau`.",
+)
+def metrics(context: typer.Context) -> None:
+    """MetricFlow on the published marts: `list metrics`, `query --metrics dau --group-by metric_time__day`, ..."""
+    from userops.warehouse.metrics import run_metricflow
+
+    raise typer.Exit(run_metricflow(load_settings(), context.args))
 
 
 @app.command()

@@ -1,0 +1,232 @@
+"""Metrics against the marts that hold the same figures, through MetricFlow's own command line; it talks to nobody."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from userops.config import Settings
+from userops.errors import BuildError
+from userops.warehouse.metrics import prepare_project, run_metricflow
+
+FIRST_DAY = date(2024, 1, 1)
+LAST_DAY = date(2024, 3, 10)
+BUILT = (
+    "--select", "+dim_dates", "+agg_engagement_daily", "+agg_growth_accounting", "+agg_lifecycle_daily",
+    "+agg_funnel_conversion", "+fct_order_items",
+)  # fmt: skip
+
+#: Runs `mf` several times in one process, under a guard that lets nothing out: name of the answer -> arguments.
+GUARDED = """
+import json, sys
+calls, wire = json.loads(sys.argv[1]), sys.argv[2]
+def guard(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        with open(wire, "a") as log:
+            print(event, arguments[-1], file=log)
+        raise PermissionError(event)
+sys.addaudithook(guard)
+from userops.warehouse.metricflow_offline import main
+for arguments in calls:
+    sys.argv = ["mf", *arguments]
+    try:
+        main()
+    except SystemExit as done:
+        if done.code:
+            raise
+"""
+
+Answer = list[dict[str, str]]
+
+
+class Metrics:
+    """What MetricFlow answered."""
+
+    def __init__(self, answers: Mapping[str, Answer], wire: str) -> None:
+        self.answers = answers
+        self.wire = wire
+
+    def column(self, answer: str, metric: str, *keys: str) -> dict[tuple[str, ...], float]:
+        """Return a metric by its group-by values, without groups where it is null or 0."""
+        rows = self.answers[answer]
+        values = {tuple(row[key][:10] for key in keys): float(row[metric] or 0) for row in rows}
+        return {key: value for key, value in values.items() if value}
+
+
+DAY, PERSON, STAGE, FUNNEL, STEP = (
+    "metric_time__day", "person__acquisition_channel", "lifecycle_day__stage", "funnel_step__funnel_id",
+    "funnel_step__step_number",
+)  # fmt: skip
+BY_DAY = (
+    "dau", "wau", "mau", "stickiness", "new_users", "new_user_share", "sessions", "events", "page_views", "visitors",
+    "bounces", "bounce_rate", "pages_per_session", "average_dwell_seconds", "contribution_rate", "interaction_rate",
+    "paying_users", "paying_rate", "revenue", "arpu", "arppu",
+)  # fmt: skip
+TOTALS = (
+    "users", "identified_users", "orders", "cancelled_orders", "buyers", "gross_revenue", "discount_amount",
+    "refund_amount", "net_revenue", "average_order_value", "refund_share", "units_sold", "line_amount",
+    "churn_warnings", "expected_loss",
+)  # fmt: skip
+QUESTIONS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
+    "day": (BY_DAY, (DAY,)),
+    "week": (("active_users", "new_users", "existing_active_users"), ("metric_time__week",)),
+    "month": (("active_users", "new_users", "existing_active_users"), ("metric_time__month",)),
+    "total": (TOTALS, ()),
+    "channel": (("net_revenue", "buyers", "sessions"), (PERSON,)),
+    "stage": (("lifecycle_users", "lifecycle_entered", "lifecycle_left"), (DAY, STAGE)),
+    "stage_today": (("lifecycle_users",), (STAGE,)),
+    "funnel": (("funnel_entered", "funnel_reached", "funnel_conversion"), (FUNNEL, STEP)),
+}
+
+
+@pytest.fixture(scope="module")
+def random_shop() -> dict[str, list[dict[str, Any]]]:
+    """Forty users and visitors for ten weeks: sessions, bounces, purchases, refunds, cancellations, unknown buyers."""
+    chance = random.Random(20240101)
+    events, orders, lines = [], [], []
+    users = [{"user_id": f"u{number}", "registered_at": _moment(0, 1), "acquisition_channel": f"c{number % 3}",
+              "updated_at": _moment(0, 1)} for number in range(30)]  # fmt: skip
+    for number in range(40):
+        user = {"user_id": f"u{number}"} if number < 30 else {"anonymous_id": f"d{number}"}
+        for day in sorted(chance.sample(range((LAST_DAY - FIRST_DAY).days + 5), chance.randint(2, 14))):
+            at = _moment(day, chance.randint(0, 80_000))
+            names = chance.choices(["product_viewed", "cart_added", "review_posted", "logged_in"], [6, 2, 1, 1], k=5)
+            for name in names[: chance.randint(1, 5)]:
+                at += timedelta(seconds=chance.choice([20, 200, 2_500]))
+                events.append({**user, "event_id": f"e{len(events)}", "event_time": at, "event_name": name,
+                               "channel": chance.choice(["web", "app", None])})  # fmt: skip
+            if number < 30 and chance.random() < 0.4:
+                events.append({**user, "event_id": f"e{len(events)}", "event_time": at + timedelta(seconds=9),
+                               "event_name": "order_paid"})  # fmt: skip
+                orders.append({
+                    "order_id": f"o{len(orders)}", "user_id": chance.choice([user["user_id"]] * 9 + [None]),
+                    "order_time": at, "updated_at": at, "gross_amount": chance.randint(5, 500),
+                    "discount_amount": chance.choice([0, 3]), "refund_amount": chance.choice([0, 0, 0, 2]),
+                    "status": chance.choice(["paid"] * 5 + ["cancelled"]),
+                })  # fmt: skip
+                lines += [{"line_id": f"l{len(lines)}", "order_id": orders[-1]["order_id"], "order_time": at,
+                           "product_id": "p", "category": chance.choice(["a", "b", None]),
+                           "quantity": chance.randint(1, 3), "unit_price": 7}]  # fmt: skip
+    return {"users": users, "events": events, "orders": orders, "order_items": lines}
+
+
+@pytest.fixture
+def metrics(random_shop: Mapping[str, Any], lake: Any, warehouse: Any, tmp_path: Path) -> Metrics:
+    """The answers to all questions, from a copy of the warehouse standing where the published file stands."""
+    for entity, rows in random_shop.items():
+        lake.add_batch(entity, rows)
+    lake.set_funnel("buying", 7 * 86_400, [["product_viewed"], ["cart_added"], ["order_paid"]])
+    warehouse.run(LAST_DAY, *BUILT)
+    settings = warehouse.settings
+    settings.paths.published.mkdir(exist_ok=True)
+    shutil.copy(settings.paths.warehouse, settings.paths.published_duckdb)
+    with duckdb.connect(str(settings.paths.published_duckdb)) as published:
+        published.execute(
+            "create or replace table churn_warning_list as select * from "
+            "(values (DATE '2024-03-10', 'u1', 9.5, 'high'), (DATE '2024-03-10', 'u2', 0.5, 'low')) "
+            "as list (as_of_date, user_id, expected_loss, risk_band)"
+        )
+    wire = tmp_path / "wire.txt"
+    calls = [
+        ["query", "--quiet", "--metrics", ",".join(names), "--csv", str(tmp_path / f"{answer}.csv"),
+         *(["--group-by", ",".join(keys)] if keys else [])]
+        for answer, (names, keys) in QUESTIONS.items()
+    ]  # fmt: skip
+    assert run_metricflow(settings, [json.dumps(calls), str(wire)], child=["-c", GUARDED]) == 0
+    return Metrics(
+        {answer: _read(tmp_path / f"{answer}.csv") for answer in QUESTIONS}, wire.read_text() if wire.exists() else ""
+    )
+
+
+def test_metrics_equal_the_marts(metrics: Metrics, warehouse: Any) -> None:
+    assert metrics.wire == "", "MetricFlow tried to reach somebody"
+    daily = "from agg_engagement_daily where segment_type = 'all'"
+    for name in BY_DAY:
+        _same(metrics.column("day", name, DAY), _numbers(warehouse, f"select activity_date, {name} {daily}"), name)
+    for grain in ("week", "month"):
+        key = f"metric_time__{grain}"
+        for metric, column in (
+            ("active_users", "active_users"), ("new_users", "new_users"),
+            ("existing_active_users", "returning_users + resurrecting_users"),
+        ):  # fmt: skip
+            mart = f"select period_start, {column} from agg_growth_accounting where grain = '{grain}'"
+            _same(metrics.column(grain, metric, key), _numbers(warehouse, mart), f"{metric} by {grain}")
+
+    counted, bought = "filter (where not is_cancelled)", "filter (where is_purchase)"
+    totals = {
+        "users": "select count(*) from dim_users",
+        "identified_users": "select count(*) from dim_users where is_identified",
+        "orders": "select count(*) from fct_orders where is_purchase",
+        "cancelled_orders": "select count(*) from fct_orders where is_cancelled",
+        "buyers": "select count(distinct user_id) from fct_orders where is_purchase",
+        "gross_revenue": f"select sum(gross_amount) {counted} from fct_orders",
+        "discount_amount": f"select sum(discount_amount) {counted} from fct_orders",
+        "refund_amount": f"select sum(refund_amount) {counted} from fct_orders",
+        "net_revenue": f"select sum(net_amount) {counted} from fct_orders",
+        "average_order_value": f"select sum(net_amount) {counted} / count(*) {bought} from fct_orders",
+        "refund_share": f"select sum(refund_amount) {counted} / sum(gross_amount) {counted} from fct_orders",
+        "units_sold": "select sum(quantity) from fct_order_items semi join "
+        "(from fct_orders where not is_cancelled) using (order_id)",
+        "line_amount": "select sum(line_amount) from fct_order_items semi join "
+        "(from fct_orders where not is_cancelled) using (order_id)",
+        "churn_warnings": "select 2",
+        "expected_loss": "select 10",
+    }
+    for name in TOTALS:
+        _same(metrics.column("total", name), _numbers(warehouse, totals[name]), name)
+
+    buyers = "from fct_orders left join dim_users using (user_id) group by 1"
+    channel = "select coalesce(acquisition_channel, '')"
+    _same(metrics.column("channel", "net_revenue", PERSON),
+          _numbers(warehouse, f"{channel}, sum(net_amount) {counted} {buyers}"), "net revenue by channel")  # fmt: skip
+    for name, column in (
+        ("lifecycle_users", "users"),
+        ("lifecycle_entered", "entered"),
+        ("lifecycle_left", "left_stage"),
+    ):
+        mart = f"select stage_date, stage, {column} from agg_lifecycle_daily"
+        _same(metrics.column("stage", name, DAY, STAGE), _numbers(warehouse, mart), name)
+    today = f"select stage, users from agg_lifecycle_daily where stage_date = '{LAST_DAY}'"
+    _same(metrics.column("stage_today", "lifecycle_users", STAGE), _numbers(warehouse, today), "stages of today")
+    for name, column in (
+        ("funnel_entered", "sum(entered)"), ("funnel_reached", "sum(reached)"),
+        ("funnel_conversion", "sum(reached) / sum(entered)"),
+    ):  # fmt: skip
+        steps = "from agg_funnel_conversion where segment_type = 'all' group by funnel_id, step_number"
+        mart = f"select funnel_id, step_number, {column} {steps}"
+        _same(metrics.column("funnel", name, FUNNEL, STEP), _numbers(warehouse, mart), name)
+
+
+def test_without_a_publication_there_is_nothing_to_ask(dbt_home: Settings, tmp_path: Path) -> None:
+    elsewhere = dbt_home.model_copy(update={"home": tmp_path / "nowhere"})
+    with pytest.raises(BuildError, match="nothing published"):
+        prepare_project(elsewhere, tmp_path)
+
+
+def _read(path: Path) -> Answer:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _numbers(warehouse: Any, sql: str) -> dict[tuple[str, ...], float]:
+    """Return the last column by the others, without rows where it is null or 0."""
+    return {tuple(str(key) for key in keys): float(value) for *keys, value in warehouse.query(sql) if value}
+
+
+def _same(metric: Mapping[Any, float], mart: Mapping[Any, float], what: str) -> None:
+    assert mart, f"{what}: the example has nothing to compare"
+    assert metric.keys() == mart.keys(), what
+    assert metric == pytest.approx(mart, rel=1e-9), what
+
+
+def _moment(day: int, seconds: int) -> datetime:
+    return datetime.combine(FIRST_DAY, datetime.min.time()) + timedelta(days=day, seconds=seconds)
