@@ -21,7 +21,8 @@ STEPS = {
     "build": "dbt: staging, intermediate and marts with their tests, as of the business date.",
     "features": "dbt: point-in-time churn features at the business date.",
     "score": "Score with the champion model; trains a first one when there is none.",
-    "lists": "dbt: scores and the ranked churn-warning list.",
+    "segment": "Put alike users into segments: the last fit assigns, a new one is made every few weeks.",
+    "lists": "dbt: scores, segments, personas, tags and the ranked churn-warning list.",
     "gate_marts": "Great Expectations on the marts. On failure yesterday's tables stay published.",
     "publish": "Swap in marts.duckdb, Parquet, the list as CSV/XLSX/Parquet, and PostgreSQL when configured.",
 }

@@ -67,6 +67,187 @@ class LifecycleSettings(_Section):
         return self
 
 
+class InterestWeights(_Section):
+    """What a look, an action and a bought line say about interest in a category, compared with each other."""
+
+    view: PositiveInt = Field(1, description="an activity that is not an interaction, such as a product view")
+    interaction: PositiveInt = Field(3, description="an interaction, such as a like, a cart or a review")
+    order_line: PositiveInt = Field(5, description="a line of an order")
+
+
+class PersonaSettings(_Section):
+    """What a persona says about habits, interests and price sensitivity."""
+
+    window_days: PositiveInt = Field(180, description="habits and interests: days up to the user's own last active day")
+    interest_half_life_days: PositiveInt = Field(30, description="after this many days a trace of interest counts half")
+    interest_weights: InterestWeights = InterestWeights()
+    price_sensitive_share: float = Field(
+        0.15, gt=0.0, le=1.0, description="discount share of gross revenue from which price sensitivity is `high`"
+    )
+    price_aware_share: float = Field(
+        0.05, gt=0.0, le=1.0, description="discount share of gross revenue from which price sensitivity is `medium`"
+    )
+
+    @model_validator(mode="after")
+    def _aware_before_sensitive(self) -> Self:
+        if self.price_aware_share >= self.price_sensitive_share:
+            raise ValueError("price_aware_share below price_sensitive_share")
+        return self
+
+
+class LevelPoints(_Section):
+    """Points a user earns towards a level, within `tiers.window_days`."""
+
+    active_day: int = Field(1, ge=0, description="points of an active day")
+    interaction: int = Field(1, ge=0, description="points of an interaction")
+    contribution: int = Field(5, ge=0, description="points of a contribution, besides those of an interaction")
+    order: int = Field(10, ge=0, description="points of a purchase")
+
+
+class TierSettings(_Section):
+    """Value, frequency, tenure, buyer, seller, author and reader tiers, and levels; judged at fixed dates.
+
+    Value and seller tiers look at `churn.value_window_days`.
+    """
+
+    judged_weeks: PositiveInt = Field(8, le=53, description="tiers are judged at this many past week ends (Sundays)")
+    history_months: PositiveInt = Field(6, le=24, description="and before those at the month ends of so many months")
+    value_high_share: float = Field(0.20, gt=0.0, lt=1.0, description="top share of earners that is `high`")
+    value_medium_share: float = Field(0.30, gt=0.0, lt=1.0, description="next share, `medium`; the rest is `low`")
+    window_days: PositiveInt = Field(180, description="days that levels, author and reader tiers look at")
+    frequency_window_days: PositiveInt = Field(30, description="days that the frequency tier looks at")
+    frequency_high_days: PositiveInt = Field(12, description="active days in it that are `high` frequency")
+    frequency_medium_days: PositiveInt = Field(4, description="active days in it that are `medium` frequency")
+    new_user_days: PositiveInt = Field(30, description="days from the first trace on which a user is `new`")
+    loyal_orders: int = Field(5, ge=3, description="purchases so far that make a `repeat` buyer `loyal`")
+    author_high_contributions: PositiveInt = Field(10, description="contributions that make an author tier `high`")
+    author_medium_contributions: PositiveInt = Field(3, description="contributions that make it `medium`")
+    reader_high_page_views: PositiveInt = Field(200, description="page views that make a reader tier `high`")
+    reader_medium_page_views: PositiveInt = Field(50, description="page views that make it `medium`")
+    moderation_events: tuple[str, ...] = Field((), description="names of events that only a moderator causes")
+    points: LevelPoints = LevelPoints()
+    level_points: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+        (20, 60, 150, 400), description="points from which a user has level 2, 3, 4 and 5"
+    )
+
+    @model_validator(mode="after")
+    def _thresholds_in_order(self) -> Self:
+        for what in ("frequency_{}_days", "author_{}_contributions", "reader_{}_page_views"):
+            medium, high = what.format("medium"), what.format("high")
+            if getattr(self, medium) >= getattr(self, high):
+                raise ValueError(f"{medium} below {high}")
+        if self.frequency_window_days > self.window_days:
+            raise ValueError("frequency_window_days not above window_days")
+        if self.value_high_share + self.value_medium_share >= 1:
+            raise ValueError("value_high_share and value_medium_share below 1 together")
+        if list(self.level_points) != sorted(set(self.level_points)):
+            raise ValueError("level_points that rise from level to level")
+        return self
+
+
+class RetentionSettings(_Section):
+    """How long cohorts are followed, and which repeat purchases are told."""
+
+    max_days: PositiveInt = Field(30, le=400, description="days that cohorts of a day are followed")
+    max_weeks: PositiveInt = Field(26, le=260, description="weeks that cohorts of a week are followed")
+    max_months: PositiveInt = Field(24, le=120, description="months that cohorts of a month are followed")
+    repeat_purchase_days: tuple[PositiveInt, ...] = Field(
+        (30, 60, 90, 180, 365),
+        min_length=1,
+        description="days after the first purchase within which a second one counts",
+    )
+    max_purchase_number: PositiveInt = Field(20, description="purchase number from which all further ones are one row")
+
+
+class ActivationSettings(_Section):
+    """Which early behaviours are compared, and what staying means. Day 0 is a user's first active day."""
+
+    window_days: PositiveInt = Field(7, description="early behaviour is that of days 0 to window_days - 1")
+    retained_from_day: PositiveInt = Field(8, description="stayed = active on a day from this one")
+    retained_to_day: PositiveInt = Field(14, description="to this one")
+    cohort_days: PositiveInt = Field(90, description="first active days that are looked at, the latest complete ones")
+    min_times: tuple[PositiveInt, ...] = Field(
+        (1, 2, 3, 5), min_length=1, description="a candidate is a behaviour shown at least this often"
+    )
+    min_users: PositiveInt = Field(30, description="fewest users with, and without, the behaviour")
+    interval_z: float = Field(1.959964, gt=0.0, description="normal quantile of the intervals; 1.959964 makes 95 %")
+
+    @model_validator(mode="after")
+    def _behaviour_before_outcome(self) -> Self:
+        if self.retained_from_day < self.window_days:
+            raise ValueError("retained_from_day at or after window_days: the outcome begins after the behaviour")
+        if self.retained_to_day < self.retained_from_day:
+            raise ValueError("retained_to_day at or after retained_from_day")
+        return self
+
+
+class PathSettings(_Section):
+    """What the paths through sessions show."""
+
+    window_days: PositiveInt = Field(30, le=400, description="trailing days of sessions")
+    step: Literal["event_name", "page"] = Field(
+        "event_name", description="a step is an event, by its name, or a page view, by its page"
+    )
+    max_steps: PositiveInt = Field(8, description="steps of a session that are followed")
+    top_steps: PositiveInt = Field(20, description="steps that are shown by name; the others are `(other)`")
+
+
+class ReferralSettings(_Section):
+    """Where invitations show."""
+
+    invitation_events: tuple[str, ...] = Field(
+        ("invitation_sent",), min_length=1, description="names of events by which a user invites somebody"
+    )
+
+
+class ProductStageTargets(_Section):
+    """What each dimension of growth is to reach in a month; without a target its own past is the measure."""
+
+    new_users: PositiveInt | None = Field(None, description="acquisition: users won in a month")
+    activation_rate: float | None = Field(None, gt=0.0, le=1.0, description="activation: share of new users activated")
+    paying_rate: float | None = Field(None, gt=0.0, le=1.0, description="conversion: share of active users who buy")
+    retention_rate: float | None = Field(None, gt=0.0, le=1.0, description="retention: share of last month's who stay")
+    recall_rate: float | None = Field(None, gt=0.0, le=1.0, description="recall: share of dormant users who come back")
+
+
+class ProductStageSettings(_Section):
+    """Thresholds of the product's own stage, judged per calendar month."""
+
+    min_months: PositiveInt = Field(5, description="finished months before which the product is in `cold_start`")
+    min_mau: PositiveInt = Field(100, description="monthly active users that end `cold_start` once reached")
+    growth_months: PositiveInt = Field(3, description="MAU is compared with that of so many months before")
+    growth_rate: float = Field(0.10, gt=0.0, description="MAU growth over these months that is `growth`")
+    decline_rate: float = Field(0.10, gt=0.0, lt=1.0, description="MAU loss over these months that is `decline`")
+    growth_new_share: float = Field(0.10, ge=0.0, le=1.0, description="least share of new users in a `growth` month")
+    activation_active_days: int = Field(2, ge=2, description="active days in the first month that activate a new user")
+    trailing_months: PositiveInt = Field(6, description="months before whose median is the measure without a target")
+    min_trailing_months: PositiveInt = Field(3, description="fewest of them; else there is no measure")
+    targets: ProductStageTargets = ProductStageTargets()
+
+    @model_validator(mode="after")
+    def _enough_months(self) -> Self:
+        if self.min_months < self.growth_months + 2:
+            raise ValueError("min_months at least growth_months + 2: the first month is no measure, everybody is new")
+        if self.min_trailing_months > self.trailing_months:
+            raise ValueError("min_trailing_months not above trailing_months")
+        return self
+
+
+class AarrrSettings(_Section):
+    """Stages of AARRR a user can reach in the first `horizon_days` days; day 0 is the day of acquisition."""
+
+    horizon_days: PositiveInt = Field(30, description="days from acquisition on within which a stage counts")
+    activation_days: PositiveInt = Field(7, description="first days whose interactions activate")
+    activation_interactions: PositiveInt = Field(1, description="interactions in these days that activate a user")
+    retained_from_day: PositiveInt = Field(7, description="retained = active on this day or a later one")
+
+    @model_validator(mode="after")
+    def _within_horizon(self) -> Self:
+        if max(self.activation_days, self.retained_from_day + 1) > self.horizon_days:
+            raise ValueError("activation_days not above horizon_days, retained_from_day below it")
+        return self
+
+
 class ChurnSettings(_Section):
     """Churn label and training. A user is labelled at day D when active in the last `active_window_days`."""
 
@@ -78,6 +259,30 @@ class ChurnSettings(_Section):
     min_users: PositiveInt = Field(200, description="fewest labelled user-dates to train on")
     value_window_days: PositiveInt = Field(180, description="trailing days of net revenue that value a user")
     seed: int = Field(20240101, description="seed of every random choice in training")
+
+
+class SegmentSettings(_Section):
+    """Segments: groups of alike users found by clustering."""
+
+    min_users: PositiveInt = Field(200, description="fewest users with whom segments are made at all")
+    active_window_days: PositiveInt = Field(180, description="a user has a segment when active in this many days")
+    min_segments: int = Field(4, ge=2, description="fewest segments that are tried")
+    max_segments: int = Field(8, ge=2, le=20, description="most segments that are tried")
+    min_share: float = Field(
+        0.02, ge=0.0, lt=0.5, description="a number of segments with one smaller than this share is avoided"
+    )
+    refit_days: PositiveInt = Field(28, description="days a fit assigns users before there is a new one")
+    max_move: float = Field(
+        0.5, gt=0.0, le=1.0,
+        description="a segment keeps its id while a new fit moves it by no more than this share of the way to the next",
+    )  # fmt: skip
+    seed: int = Field(20240101, ge=0, lt=2**32, description="seed of every random choice")
+
+    @model_validator(mode="after")
+    def _range_of_segments(self) -> Self:
+        if self.min_segments > self.max_segments:
+            raise ValueError("min_segments not above max_segments")
+        return self
 
 
 class WarningListSettings(_Section):
@@ -166,7 +371,16 @@ class Settings(BaseSettings):
     sessions: SessionSettings = SessionSettings()
     taxonomy: TaxonomySettings = TaxonomySettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
+    product_stage: ProductStageSettings = ProductStageSettings()
+    persona: PersonaSettings = PersonaSettings()
+    tiers: TierSettings = TierSettings()
+    retention: RetentionSettings = RetentionSettings()
+    activation: ActivationSettings = ActivationSettings()
+    user_paths: PathSettings = PathSettings()
+    referral: ReferralSettings = ReferralSettings()
+    aarrr: AarrrSettings = AarrrSettings()
     churn: ChurnSettings = ChurnSettings()
+    segments: SegmentSettings = SegmentSettings()
     warning_list: WarningListSettings = WarningListSettings()
     gates: GateSettings = GateSettings()
     identity: IdentitySettings = IdentitySettings()
@@ -206,6 +420,7 @@ class Paths:
         self.settings_file = config / "userops.yml"
         self.sources = config / "sources"
         self.funnels_file = config / "funnels.yml"
+        self.tags_file = config / "tags.yml"
         self.taxonomy_file = config / "event_taxonomy.csv"
         self.identity_unbind_file = config / "identity_unbind.csv"
         self.exchange_rates_file = config / "exchange_rates.csv"
@@ -232,6 +447,7 @@ class Paths:
         self.published_duckdb = self.published / "marts.duckdb"
         self.published_parquet = self.published / "parquet"
         self.published_exports = self.published / "exports"
+        self.docs_site = home / "docs_site"
         self.airflow_home = home / "airflow"
 
 

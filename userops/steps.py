@@ -24,7 +24,8 @@ log = structlog.get_logger(__name__)
 
 #: What `user_ops_daily` and `userops run` execute, in order.
 DAILY_STEPS = (
-    "ingest", "gate_lake", "load", "build", "features", "score", "lists", "gate_marts", "publish", "source_health",
+    "ingest", "gate_lake", "load", "build", "features", "score", "segment", "lists", "gate_marts", "publish",
+    "source_health",
 )  # fmt: skip
 #: What `churn_model_weekly` and `userops train` execute, in order.
 TRAINING_STEPS = ("build", "train")

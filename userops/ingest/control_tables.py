@@ -61,6 +61,32 @@ CONTROL_COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
         ("step_name", "VARCHAR"),
         ("event_name", "VARCHAR"),
     ),
+    "funnels": (
+        ("funnel_id", "VARCHAR"),
+        ("step_order", "VARCHAR"),
+    ),
+    "funnel_exclusions": (
+        ("funnel_id", "VARCHAR"),
+        ("event_name", "VARCHAR"),
+        ("after_step", "INTEGER"),
+    ),
+    "funnel_segments": (
+        ("funnel_id", "VARCHAR"),
+        ("segment_type", "VARCHAR"),
+    ),
+    "tag_definitions": (
+        ("tag_id", "VARCHAR"),
+        ("tag_name_en", "VARCHAR"),
+        ("tag_name_zh", "VARCHAR"),
+        ("tag_group", "VARCHAR"),
+        ("shown_column", "VARCHAR"),
+        ("condition_number", "INTEGER"),
+        ("column_name", "VARCHAR"),
+        ("value_type", "VARCHAR"),
+        ("operator", "VARCHAR"),
+        ("value_number", "INTEGER"),
+        ("value", "VARCHAR"),
+    ),
     "identity_unbind": (
         ("anonymous_id", "VARCHAR"),
         ("user_id", "VARCHAR"),

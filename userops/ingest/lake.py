@@ -31,18 +31,53 @@ _ARROW_TYPES = {
     "DECIMAL(18,4)": pa.decimal128(18, 4),
 }
 
-_SCORE_COLUMNS: tuple[tuple[str, str], ...] = (
-    ("user_id", "VARCHAR"),
-    ("model_version", "VARCHAR"),
-    ("churn_probability", "DOUBLE"),
-    ("raw_score", "DOUBLE"),
-    ("user_value", "DOUBLE"),
-    *(
-        (f"reason_{rank}_{part}", "DOUBLE" if part == "contribution" else "VARCHAR")
-        for rank in (1, 2, 3)
-        for part in ("code", "en", "zh", "contribution")
+#: Columns of the files below lake/scores, by kind; `as_of_date` is their partition.
+SCORE_COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
+    "churn": (
+        ("user_id", "VARCHAR"),
+        ("model_version", "VARCHAR"),
+        ("churn_probability", "DOUBLE"),
+        ("raw_score", "DOUBLE"),
+        ("user_value", "DOUBLE"),
+        *(
+            (f"reason_{rank}_{part}", "DOUBLE" if part == "contribution" else "VARCHAR")
+            for rank in (1, 2, 3)
+            for part in ("code", "en", "zh", "contribution")
+        ),
     ),
-)
+    "segments": (
+        ("user_id", "VARCHAR"),
+        ("segment_id", "VARCHAR"),
+        ("distance", "DOUBLE"),
+        ("model_version", "VARCHAR"),
+        ("run_version", "VARCHAR"),
+    ),
+    "segment_profiles": (
+        ("segment_id", "VARCHAR"),
+        ("name_en", "VARCHAR"),
+        ("name_zh", "VARCHAR"),
+        ("distinguishing_en", "VARCHAR"),
+        ("distinguishing_zh", "VARCHAR"),
+        ("segmented_users", "BIGINT"),
+        ("users", "BIGINT"),
+        ("buyers", "BIGINT"),
+        ("median_days_since_last_active", "DOUBLE"),
+        ("median_active_days", "DOUBLE"),
+        ("median_usual_gap_days", "DOUBLE"),
+        ("median_orders", "DOUBLE"),
+        ("median_net_revenue", "DOUBLE"),
+        ("median_discount_share", "DOUBLE"),
+        ("median_page_views_per_day", "DOUBLE"),
+        ("median_interactions_per_day", "DOUBLE"),
+        ("median_tenure_days", "DOUBLE"),
+        ("mean_distance", "DOUBLE"),
+        ("silhouette", "DOUBLE"),
+        ("since", "DATE"),
+        ("fitted_on", "DATE"),
+        ("model_version", "VARCHAR"),
+        ("run_version", "VARCHAR"),
+    ),
+}
 
 
 def reached(point: str) -> None:
@@ -59,6 +94,11 @@ def lake_columns(entity: Entity) -> tuple[tuple[str, str], ...]:
         ("_row_number", "BIGINT"),
         ("_row_hash", "BIGINT"),
     )
+
+
+def score_schema(kind: str) -> pa.Schema:
+    """Return the Arrow schema of one kind of score files."""
+    return arrow_schema(SCORE_COLUMNS[kind])
 
 
 def partition(root: Path, entity: str, day: date) -> Path:
@@ -138,7 +178,8 @@ def ensure_lake(settings: Settings) -> None:
     paths = settings.paths
     for entity in ENTITIES.values():
         _ensure_empty(partition(paths.raw, entity.name, NO_DATE) / SCHEMA_FILE, lake_columns(entity))
-    _ensure_empty(paths.scores / "churn" / f"as_of_date={NO_DATE.isoformat()}" / SCHEMA_FILE, _SCORE_COLUMNS)
+    for kind, columns in SCORE_COLUMNS.items():
+        _ensure_empty(paths.scores / kind / f"as_of_date={NO_DATE.isoformat()}" / SCHEMA_FILE, columns)
     for name, columns in CONTROL_COLUMNS.items():
         file = control_file(paths, name)
         if not file.exists():

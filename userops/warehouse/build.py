@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from userops.definitions.funnels import write_funnels
+from userops.definitions.tags import write_tags
 from userops.ingest.control import (
     write_batches,
     write_exchange_rates,
-    write_funnels,
     write_notes,
     write_taxonomy,
     write_unbind,
@@ -17,11 +18,12 @@ from userops.warehouse.dbt import DbtResult, run_dbt
 
 
 def build_base(context: StepContext) -> StepReport:
-    """Build and test everything that does not depend on churn scores, as of the business date."""
+    """Build and test everything that depends neither on churn scores nor on segments, as of the business date."""
     settings = context.settings
     ensure_lake(settings)
     write_taxonomy(settings)
     write_funnels(settings)
+    write_tags(settings)
     write_unbind(settings)
     write_exchange_rates(settings)
     with open_ledger(settings) as ledger:
@@ -37,8 +39,10 @@ def build_features(context: StepContext) -> StepReport:
 
 
 def build_lists(context: StepContext) -> StepReport:
-    """Build and test the churn scores and the lists made from them."""
-    return _report("scores and lists", run_dbt(context.settings, context.as_of, selector="lists"), context)
+    """Build and test scores, segments, personas, tags and the lists made from them."""
+    return _report(
+        "scores, segments, personas and lists", run_dbt(context.settings, context.as_of, selector="lists"), context
+    )
 
 
 def _report(what: str, result: DbtResult, context: StepContext) -> StepReport:

@@ -23,11 +23,14 @@ from dbt.contracts.graph.manifest import Manifest
 from userops.config import PROJECT_ROOT, Settings, load_settings
 from userops.contracts.entities import ENTITIES, Entity
 from userops.ingest.control_tables import CONTROL_COLUMNS
+from userops.ingest.lake import SCORE_COLUMNS
 from userops.warehouse.dbt import dbt_environment, dbt_vars
 
 PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 UNDATED = date(1970, 1, 1)
 FUNNEL_STEPS = 4
+#: What a run without a selection builds: all but features and warning list (nobody is scored; the scores are empty).
+WITHOUT_CHURN = ["--exclude", "path:models/intermediate/churn", "churn_warning_list"]
 
 Row = Mapping[str, Any]
 
@@ -75,23 +78,33 @@ class Lake:
         self.control["event_taxonomy"] = [*TAXONOMY]
         for entity in ENTITIES.values():
             self.write_schema(entity.name)
-        empty_scores = self.root / "scores/churn/as_of_date=1970-01-01/_schema.parquet"
-        reasons = ", ".join(f"reason_{i}_{part} VARCHAR" for i in (1, 2, 3) for part in ("code", "en", "zh"))
-        contributions = ", ".join(f"reason_{i}_contribution DOUBLE" for i in (1, 2, 3))
-        self._write_table(
-            empty_scores,
-            "user_id VARCHAR, model_version VARCHAR, churn_probability DOUBLE, raw_score DOUBLE, user_value DOUBLE, "
-            f"{reasons}, {contributions}",
-            [],
-        )
+        for kind, columns in SCORE_COLUMNS.items():
+            empty_scores = self.root / "scores" / kind / "as_of_date=1970-01-01/_schema.parquet"
+            self._write_table(empty_scores, ", ".join(f"{name} {data_type}" for name, data_type in columns), [])
         self._write_control()
 
-    def set_funnel(self, funnel_id: str, window_seconds: int, steps: Sequence[Sequence[str]]) -> None:
-        """Add a funnel; each step is the list of event names that fulfil it."""
+    def set_funnel(
+        self,
+        funnel_id: str,
+        window_seconds: int,
+        steps: Sequence[Sequence[str]],
+        order: str = "ordered",
+        exclusions: Sequence[tuple[str, int]] = (),
+        segments: Sequence[str] = ("channel",),
+    ) -> None:
+        """Add a funnel.
+
+        Args:
+            steps: of each step the list of event names that fulfil it.
+            exclusions: event names that end an attempt, each with the number of the step after which it does.
+        """
         for number, names in enumerate(steps, start=1):
             for name in names:
                 row = (funnel_id, funnel_id, funnel_id, window_seconds, number, f"step {number}", name)
                 self.control["funnel_steps"].append(row)
+        self.control["funnels"].append((funnel_id, order))
+        self.control["funnel_exclusions"] += [(funnel_id, name, after_step) for name, after_step in exclusions]
+        self.control["funnel_segments"] += [(funnel_id, segment) for segment in segments]
         self._write_control()
 
     def write_schema(self, entity_name: str, without: Sequence[str] = ()) -> None:
@@ -234,10 +247,15 @@ class Warehouse:
         self.settings.paths.warehouse_dir.mkdir(parents=True, exist_ok=True)
 
     def run(self, as_of: date, *arguments: str, command: str = "run", **variables: Any) -> list[Any]:
-        """Run dbt without churn models, as of a date, and return its results; fails the test when dbt fails."""
+        """Run dbt without churn features and lists, as of a date, and return its results; a failure fails the test.
+
+        Args:
+            command: a dbt command; `run` builds seeds as well, and tests nothing.
+        """
         chosen = dbt_vars(self.settings, as_of, FUNNEL_STEPS, variables)
-        selection = [] if "--select" in arguments else ["--exclude", "tag:churn"]
-        result = self.runner.invoke([command, "--vars", json.dumps(chosen), "--quiet", *selection, *arguments])
+        selection = [] if "--select" in arguments else WITHOUT_CHURN
+        invoked = ["build", "--resource-type", "model", "--resource-type", "seed"] if command == "run" else [command]
+        result = self.runner.invoke([*invoked, "--vars", json.dumps(chosen), "--quiet", *selection, *arguments])
         DuckDBConnectionManager.close_all_connections()  # in one process the adapter would keep the old file open
         if not result.success:
             nodes = getattr(result.result, "results", [])

@@ -42,12 +42,27 @@ columns: {event_id: id, user_id: uid, anonymous_id: device, event_time: ts, even
 #: Marts of three users: u1 pays twice, u2 looks once, anon:d3 visits and never acts.
 MARTS = {
     "dim_users": """
-        select * from (values
+        select *, 10 * orders::decimal(18, 4) as net_revenue from (values
             ('u1', date '2024-06-28', date '2024-06-28', date '2024-06-30', 2, 2),
             ('u2', date '2024-06-29', date '2024-06-29', date '2024-06-29', 1, 0),
             ('anon:d3', date '2024-06-30', null, null, 0, 0)
         ) as t (user_id, first_seen_date, first_active_date, last_active_date, active_days, orders)""",
-    "dim_user_personas": "select user_id from dim_users",
+    "fct_user_tiers": """
+        select user_id, case when orders > 0 then 'high' else 'none' end as value_tier, 'low' as frequency_tier,
+            'none' as buyer_tier, 'none' as author_tier, 1 as level, net_revenue as trailing_net_revenue,
+            null::varchar as value_tier_previous, null::date as value_tier_changed_on
+        from dim_users""",
+    "fct_user_tier_moves": """
+        select 'u1' as user_id, 'level' as tier_kind, date '2024-06-23' as moved_after, date '2024-06-30' as moved_on,
+            '1' as from_tier, '2' as to_tier""",
+    "dim_user_personas": """
+        select users.*, tiers.* exclude (user_id), 'not_scored' as churn_risk_band, last_active_date as last_order_date,
+            case when orders > 0 then 3 end as recency_score,
+            0.5 as interest_1_share, 0.3 as interest_2_share, 0.2 as interest_3_share
+        from dim_users as users join fct_user_tiers as tiers using (user_id)""",
+    "dim_user_personas_history": """
+        select user_id, first_seen_date as valid_from, null::date as valid_to, true as is_current from dim_users""",
+    "fct_user_tags": "select user_id, 'reachable' as tag_id from dim_users",
     "fct_sessions": """
         select * from (values
             ('s1', 'u1', date '2024-06-28', timestamp '2024-06-28 01:00:00', timestamp '2024-06-28 01:10:00', 600, 5),
@@ -61,7 +76,7 @@ MARTS = {
         ) as t (user_id, activity_date, activity_events, orders, net_revenue)""",
     "fct_orders": """
         select *, net_amount as gross_amount, 0::decimal(18, 4) as discount_amount, 0::decimal(18, 4) as refund_amount,
-            true as is_purchase
+            true as is_purchase, false as is_cancelled
         from (values
             ('o1', 'u1', date '2024-06-28', 10.5::decimal(18, 4)), ('o2', 'u1', date '2024-06-30', 20::decimal(18, 4))
         ) as t (order_id, user_id, order_date, net_amount)""",
@@ -82,10 +97,57 @@ MARTS = {
             ('day', date '2024-06-28', 1, 0, 0, 0, 1), ('day', date '2024-06-29', 1, 0, 0, 1, 1),
             ('day', date '2024-06-30', 0, 0, 1, 1, 1)
         ) as t (grain, period_start, new_users, returning_users, resurrecting_users, dormant_users, active_users)""",
+    "agg_growth_accounting_by_segment": """
+        select 'all' as segment_type, 'all' as segment_value, * from agg_growth_accounting""",
+    "agg_lifecycle_transitions": """
+        select * from (values
+            (date '2024-06-28', 'none', 'new', 1), (date '2024-06-29', 'none', 'new', 1),
+            (date '2024-06-30', 'new', 'growing', 1), (date '2024-06-30', 'none', 'visitor', 1)
+        ) as t (transition_date, from_stage, to_stage, users)""",
+    "dim_product_stage": """
+        select date '2024-06-01' as month_start, true as is_complete, 'cold_start' as stage,
+            'acquisition' as principal_problem, 2 as new_users, 0 as returning_users, 0 as resurrecting_users, 2 as mau,
+            1 as activated_users, 1 as paying_users, 0 as dormant_before""",
+    "dim_dates": "select date '2024-06-28' + day::integer as date_day from range(3) as t (day)",
+    "agg_aarrr_monthly": """
+        select date '2024-06-01' as cohort_month, 'all' as segment_type, 'all' as segment_value, number as stage_number,
+            stage, users, users_through
+        from (values (1, 'acquired', 3, 3), (2, 'activated', 2, 2)) as t (number, stage, users, users_through)""",
     "agg_engagement_daily": """
         select day as activity_date, 'all' as segment_type, 'all' as segment_value, 1 as dau, least(n, 2) as wau,
-            2 as mau, 0.5 as stickiness, 0.2 as bounce_rate, 0.0 as contribution_rate, 0.0 as interaction_rate
-        from (values (date '2024-06-28', 1), (date '2024-06-29', 2), (date '2024-06-30', 2)) as t (day, n)""",
+            2 as mau, 0.5 as stickiness, 0.2 as bounce_rate, 0.0 as contribution_rate, 0.0 as interaction_rate,
+            new_users, sign(revenue)::bigint as paying_users, sign(revenue) as paying_rate,
+            sign(revenue)::bigint as orders, revenue::decimal(18, 4) as revenue, 1 as visitors, 1 as new_visitors,
+            1 as sessions
+        from (values
+            (date '2024-06-28', 1, 1, 10.5), (date '2024-06-29', 2, 1, 0), (date '2024-06-30', 2, 0, 20)
+        ) as t (day, n, new_users, revenue)""",
+    "agg_user_paths": """
+        select *, 1 as sessions, date '2024-06-30' as window_end
+        from (values (1, 'home', 'search'), (2, 'search', '(end)')) as t (position, from_step, to_step)""",
+    "agg_retention_cohorts": """
+        select *, 'day' as grain, 'all' as segment_type, 'all' as segment_value, 1 as cohort_users,
+            cohort_start + number as period_start, number as period_number,
+            (retained or number < last)::bigint as retained_unbounded, retained::bigint as retained_users
+        from (values
+            ('first_ever', date '2024-06-28', 0, true, 2), ('first_ever', date '2024-06-28', 1, false, 2),
+            ('first_ever', date '2024-06-28', 2, true, 2), ('first_ever', date '2024-06-29', 0, true, 0),
+            ('recurring', date '2024-06-28', 0, true, 2), ('recurring', date '2024-06-28', 1, false, 2),
+            ('recurring', date '2024-06-29', 0, true, 0), ('recurring', date '2024-06-30', 0, true, 0)
+        ) as t (cohort_kind, cohort_start, number, retained, last)""",
+    "agg_repeat_purchase": """
+        select date '2024-06-01' as cohort_month, 'all' as segment_type, 'all' as segment_value, horizon_days,
+            1 as buyers, repeat_buyers
+        from (values (1, 0), (30, 1)) as t (horizon_days, repeat_buyers)""",
+    "agg_purchase_numbers": "select number as purchase_number, 1 as buyers from range(1, 3) as t (number)",
+    "agg_activation_candidates": """
+        select 'event' as behaviour_kind, 'searched' as behaviour, 1 as min_times, 3 as new_users, 2 as users_with,
+            1 as users_without, 1 as retained_with, 0 as retained_without, 0.5 as risk_difference,
+            -0.2 as risk_difference_low, 0.8 as risk_difference_high""",
+    "agg_referrals": """
+        select grain, date '2024-06-01' as period_start, 1 as inviters, 1 as invitees, 1 as active_invitees,
+            0 as paying_invitees, 3 as new_users
+        from (values ('month'), ('total')) as t (grain)""",
     "fct_funnel_progress": """
         select 'purchase' as funnel_id, 'u1' as user_id, 1 as entry_number,
             timestamp '2024-06-28 01:00:00' as entered_at, 2 as max_step,
@@ -104,6 +166,15 @@ MARTS = {
             row_number() over (order by user_id)::integer as rank, 'high' as risk_band,
             (100 * churn_probability)::decimal(18, 4) as expected_loss
         from fct_churn_scores""",
+    "fct_persona_segments": """
+        select user_id, date '2024-06-30' as as_of_date, 'S01' as segment_id, 0.5 as distance
+        from (values ('u1'), ('u2')) as t (user_id)""",
+    "dim_persona_segments": """
+        select date '2024-06-30' as as_of_date, 'S01' as segment_id, 'Frequent buyers' as segment_name_en,
+            '高频买家' as segment_name_zh, 'orders 3 (all 1)' as distinguishing_en,
+            '订单数 3（全体 1）' as distinguishing_zh,
+            2 as users, 1.0 as user_share, 1 as previous_users, 1 as users_stayed, 0 as users_moved_in,
+            1 as users_entered, 0 as users_moved_out, 0 as users_left, 0.3 as silhouette""",
     "agg_ingest_reconciliation": """
         select 'orders' as entity, batch_id, rows_read, rows_read - rows_filtered as rows_loaded,
             0 as rows_deduplicated, 0 as rows_quarantined, rows_filtered, rows_dropped, state, retired_seq

@@ -94,6 +94,42 @@ BREAKS = {
         "u2",
     ),
     "daily users above weekly users": ("update agg_engagement_daily set wau = 0", "agg_engagement_daily", "wau=0"),
+    "a day's revenue that is not its orders'": (
+        "update agg_engagement_daily set revenue = 21 where activity_date = '2024-06-30'",
+        "agg_engagement_daily",
+        "revenue=21",
+    ),
+    "paths that lose somebody": ("delete from agg_user_paths where position = 2", "agg_user_paths", "step=search"),
+    "more people retained than there were": (
+        "update agg_retention_cohorts set retained_users = 2 where period_number = 2",
+        "agg_retention_cohorts",
+        "retained_users=2",
+    ),
+    "a cohort that is not the new users": (
+        "delete from agg_retention_cohorts where cohort_kind = 'first_ever' and cohort_start = '2024-06-29'",
+        "agg_retention_cohorts",
+        "new_users_in_cohorts=null",
+    ),
+    "fewer repeat buyers in a longer time": (
+        "update agg_repeat_purchase set repeat_buyers = 1 - repeat_buyers",
+        "agg_repeat_purchase",
+        "horizon_days=30",
+    ),
+    "more buyers of a second purchase than of a first": (
+        "update agg_purchase_numbers set buyers = 2 where purchase_number = 2",
+        "agg_purchase_numbers",
+        "buyers=2",
+    ),
+    "an interval beside its difference": (
+        "update agg_activation_candidates set risk_difference_high = 0.4",
+        "agg_activation_candidates",
+        "risk_difference_high=0.4",
+    ),
+    "more invited users than new ones": (
+        "update agg_referrals set new_users = 0 where grain = 'month'",
+        "agg_referrals",
+        "new_users=0",
+    ),
     "a session that ends before it starts": (
         "update fct_sessions set ended_at = started_at - interval 1 second",
         "fct_sessions",

@@ -12,18 +12,12 @@ import pytest
 
 from userops.contracts.entities import ENTITIES, TECHNICAL_COLUMNS
 from userops.ingest.control_tables import CONTROL_COLUMNS
+from userops.ingest.lake import SCORE_COLUMNS
 
 _EMPTY_DATE = "1970-01-01"
 _CONTROL = {
     name: ", ".join(f"{column} {kind}" for column, kind in columns) for name, columns in CONTROL_COLUMNS.items()
 }
-_SCORES = (
-    "user_id varchar, model_version varchar, churn_probability double, raw_score double, user_value double, "
-    + ", ".join(
-        f"reason_{n}_code varchar, reason_{n}_en varchar, reason_{n}_zh varchar, reason_{n}_contribution double"
-        for n in (1, 2, 3)
-    )
-)
 _TAXONOMY = (
     "('page_viewed', 'view', true, true, false, false, 'page', '浏览'), "
     "('heartbeat', 'system', false, false, false, false, 'heartbeat', '心跳')"
@@ -54,10 +48,12 @@ def write_lake(lake: Path, queries: Mapping[str, str] | None = None, taxonomy: s
         )
     for name in _CONTROL:
         connection.execute(f"copy {name} to '{control / name}.parquet' (format parquet)")
-    empty_scores = lake / "scores" / "churn" / f"as_of_date={_EMPTY_DATE}"
-    empty_scores.mkdir(parents=True, exist_ok=True)
-    connection.execute(f"create or replace table scores ({_SCORES})")
-    connection.execute(f"copy scores to '{empty_scores}/_schema.parquet' (format parquet)")
+    for kind, score_columns in SCORE_COLUMNS.items():
+        folder = lake / "scores" / kind / f"as_of_date={_EMPTY_DATE}"
+        folder.mkdir(parents=True, exist_ok=True)
+        listed = ", ".join(f"{column} {data_type}" for column, data_type in score_columns)
+        connection.execute(f"create or replace table scores ({listed})")
+        connection.execute(f"copy scores to '{folder}/_schema.parquet' (format parquet)")
     connection.close()
 
 

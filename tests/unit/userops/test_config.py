@@ -46,6 +46,7 @@ def test_relative_paths_count_from_the_project_root(monkeypatch):
             ["userops.yml:2", "'soon'", "valid integer", "correct `lifecycle.new_days`"],
         ),
         ("lifecycle: {at_risk_min_days: 40}\n", ["at_risk_min_days below churned_after_days"]),
+        ("product_stage: {min_months: 3}\n", ["min_months at least growth_months + 2"]),
         ("churn: {lead_days: 1}\nchurn: {lead_days: 2}\n", ["userops.yml:2", "`churn` was already given at line 1"]),
         ("- a list\n", ["a list", "a mapping"]),
         ("churn: {lead_days: 1\n", ["userops.yml", "valid YAML"]),
