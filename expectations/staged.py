@@ -23,7 +23,7 @@ from userops.ingest.lake import (
     partition,
 )
 from userops.ingest.ledger import COMMITTED, STAGED, Batch, Ledger, SourceNote, open_ledger
-from userops.ingest.sources import Source, load_sources
+from userops.ingest.sources import Source, read_sources
 from userops.ingest.volume import DayVolume, judge_source
 from userops.sqltext import identifier, literal, literal_list
 
@@ -106,7 +106,8 @@ def describe_staged(settings: Settings, database: Path, as_of: date) -> Staged:
     Returns:
         What is in it; the file is not made when nothing is staged and no source's rows can be judged.
     """
-    sources = {source.source: source for source in load_sources(settings)}
+    configured = read_sources(settings)
+    sources = {source.source: source for source in configured.usable}
     with open_ledger(settings) as ledger:
         batches = ledger.batches(STAGED)
         replaced = ledger.leaving()
@@ -130,7 +131,9 @@ def describe_staged(settings: Settings, database: Path, as_of: date) -> Staged:
         connection.begin()  # one commit, not one per batch
         connection.execute(_TABLES_SQL)
         _write_accounts(connection, settings, batches, files, held)
-        _write_limits(connection, settings, [sources[name] for name in sorted({batch.source for batch in batches})])
+        _write_limits(
+            connection, settings, [configured.named(name) for name in sorted({batch.source for batch in batches})]
+        )
         connection.execute(_SOURCES_SQL)
         _find_quarantined(connection, staged)
         _write_volume(connection, sources, volume, staged)

@@ -14,6 +14,9 @@ from userops.config import Settings, load_settings
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
+# dbt's debug log is a fifth of the time of a build, and no test reads it; what dbt prints is kept all the same.
+os.environ.setdefault("DBT_LOG_LEVEL_FILE", "none")
+
 
 @pytest.fixture(autouse=True)
 def _no_outer_instance(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,14 @@ def _load(path: Path) -> Any:
         raise ConfigError(
             str(path), f"bytes that are not UTF-8 ({error.reason})", "UTF-8", "save it as UTF-8"
         ) from None
+    except OSError as error:
+        raise ConfigError(
+            str(path), f"a file that cannot be read ({error.strerror})", "a readable file", "correct the file's rights"
+        ) from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        # Signs YAML does not allow, a date that no calendar has, a list as a key, brackets without an end.
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ConfigError(str(path), reason, "valid YAML", "mend what the message says, or quote the value") from None
 
 
 def _line_numbers(path: Path) -> dict[Key, int]:

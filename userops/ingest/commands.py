@@ -16,10 +16,12 @@ from rich.table import Table
 from userops.business_date import parse_business_date, yesterday
 from userops.config import Settings, load_settings
 from userops.errors import UseropsError
-from userops.ingest import quarantine
-from userops.ingest.ledger import COMMITTED, FAILED, Batch, LandingPath, Ledger, SourceNote, open_ledger
+from userops.ingest import quarantine, retire
+from userops.ingest.ledger import COMMITTED, FAILED, STAGED, Batch, LandingPath, Ledger, SourceNote, open_ledger
+from userops.ingest.loading import load_staged
+from userops.ingest.notes import notes_of_last_run
 from userops.ingest.quarantine import Selection
-from userops.ingest.runner import load_staged, notes_of_last_run, stage_again
+from userops.ingest.staging import stage_again
 from userops.steps import StepContext, find_step, writer_lock
 
 quarantine_app = typer.Typer(help="Refused rows: list, show, retry, drop.", no_args_is_help=True)
@@ -113,6 +115,7 @@ def retry_command(source: SourceOption = None, file: FileOption = None, as_of: A
         if not before:
             console.print("No such file has rows in quarantine.")
             return
+        before = list({(batch.source, batch.file_path): batch for batch in before}.values())  # of two, the newer one
         wanted: dict[str, set[str]] = {}
         for batch in before:
             wanted.setdefault(batch.source, set()).add(batch.file_path)
@@ -145,10 +148,20 @@ def drop_command(
         if not count:
             console.print("No such row is in quarantine.")
             return
+        ending = quarantine.ending(settings, ledger, selection)
+        if ending:
+            console.print(
+                f"No row of {', '.join(ending)} is left then: the rows of its earlier version leave the lake, too. "
+                "To keep them, put the earlier file back instead. "
+                "该文件旧版本的数据也将移出数据湖；若要保留，请放回旧文件。",
+                style="yellow", markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
         if not yes:
             typer.confirm(f"Drop {count:,} rows from quarantine for good?", abort=True)
         dropped = quarantine.drop(settings, ledger, selection)
-        rewrite_batches(settings, ledger)
+        if not ledger.batches(STAGED):  # else files of theirs may lie in raw: `load` finishes everything
+            retire.finish_retirements(settings, ledger)
+            rewrite_batches(settings, ledger)
     console.print(f"{dropped:,} rows dropped; they count as filtered now", highlight=False)
 
 
@@ -210,7 +223,7 @@ def _print_retried(before: Collection[Batch], after: dict[tuple[str, str], Batch
 
 def _vanished_on(batch: Batch, landing: dict[tuple[str, str], LandingPath]) -> date | None:
     seen = landing.get((batch.source, batch.file_path))
-    return seen.vanished_on if seen and seen.batch_id == batch.batch_id else None
+    return seen.vanished_on if seen and batch.batch_id in (seen.batch_id, seen.held_batch_id) else None
 
 
 def _table(title: str, columns: Sequence[str], right: Sequence[str] = ()) -> Table:

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import zstandard
 from isal import igzip, isal_zlib
 
@@ -38,7 +39,8 @@ EXPANSION_FLOOR = 1 << 30
 #: No copy is written that would leave less than this on the disk.
 MIN_FREE_BYTES = 256 << 20
 
-_CHUNK = 1 << 20
+#: Larger blocks are given back to the system each time they are freed, which costs more than reading them.
+_CHUNK = 1 << 19
 _PEEK = 1 << 20
 #: zstd can unpack 128 KB from 4 bytes: small bites keep one step's output in bounds.
 _ZSTD_BITE = 1 << 13
@@ -63,6 +65,10 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _UTF8 = ("utf-8", "utf-8-sig")
+#: No-break and ideographic space: blanks beside the usual one that stand around values people typed.
+WIDE_BLANKS = (0xA0, 0x3000)
+_WIDE_BLANKS = tuple(chr(sign).encode() for sign in WIDE_BLANKS)
+_BLANK, _LINE_FEED = 32, 10
 #: What the unpackers raise for bytes that are not what they should be.
 _DAMAGE: tuple[type[Exception], ...] = (
     EOFError,
@@ -119,6 +125,7 @@ class Probe:
         lines: csv: physical lines, without those above the header and without blank ones at the end; else 0.
         text: how to read `readable` as text.
         irregular: csv: there are NUL bytes, returns within lines, blank lines or byte order marks in the middle.
+        odd_signs: there may be control characters beside line ends, or wide blanks; csv knows, others say there may.
         scratch: a path where a reader may write a copy of its own.
         limit: read about so many records only, for a look at a file; None: all.
         warnings: what a person should know of the file.
@@ -130,6 +137,7 @@ class Probe:
     lines: int = 0
     text: Text = Text("none", None, "utf-8", 0, "\n", empty=False)
     irregular: bool = False
+    odd_signs: bool = True
     limit: int | None = None
     warnings: tuple[str, ...] = ()
 
@@ -275,9 +283,21 @@ def _probe_csv(file: LandingFile, spec: FormatSpec, text: Text, spool: Path, scr
         scratch,
         lines=facts.lines,
         irregular=facts.irregular,
+        odd_signs=facts.odd_signs,
         limit=limit,
         warnings=text.warnings,
     )
+
+
+def line_feeds(text: bytes) -> int:
+    """Return how many line feeds there are, several times as fast as `bytes.count`."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _LINE_FEED))
+
+
+def has_wide_blank(text: bytes) -> bool:
+    """Whether UTF-8 text has a no-break or an ideographic space."""
+    # Looking for one byte is ten times as fast as looking for a sign, and enough for most text.
+    return any(sign[:1] in text and sign in text for sign in _WIDE_BLANKS)
 
 
 class _Facts:
@@ -288,6 +308,7 @@ class _Facts:
         self.newlines = 0
         self.returns = 0
         self.crlf = 0
+        self.odd_signs = False
         self._odd = False
         self._run = 1
         self._tail = b"\n"
@@ -307,7 +328,8 @@ class _Facts:
             yield block
 
     def take(self, block: bytes) -> None:
-        self.newlines += block.count(b"\n")
+        newlines = line_feeds(block)
+        self.newlines += newlines
         if b"\r" in block or self._tail[-1:] == b"\r":
             self.returns += block.count(b"\r")
             self.crlf += (self._tail[-1:] + block).count(b"\r\n")
@@ -315,6 +337,7 @@ class _Facts:
         if b"\0" in block or b"\n\xef\xbb\xbf" in block or b"\n\xef\xbb\xbf" in seam:
             self._odd = True
         self._note_blank_lines(block)
+        self._note_odd_signs(block, newlines)
         self.size += len(block)
         self._tail = (self._tail + block)[-3:] if len(block) < 3 else block[-3:]
 
@@ -328,6 +351,11 @@ class _Facts:
         if self._run + leading >= 2 or b"\n\n" in content[leading:]:
             self._odd = True
         self._run = len(block) - len(content)
+
+    def _note_odd_signs(self, block: bytes, newlines: int) -> None:
+        if not self.odd_signs:
+            controls = int(np.count_nonzero(np.frombuffer(block, np.uint8) < _BLANK))
+            self.odd_signs = controls > newlines or has_wide_blank(block) or has_wide_blank(self._tail + block[:2])
 
 
 def without_lines(blocks: Iterator[bytes], count: int) -> Iterator[bytes]:

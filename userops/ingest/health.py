@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from userops.errors import UseropsError
 from userops.ingest.ledger import SourceNote, open_ledger
-from userops.ingest.sources import load_sources
+from userops.ingest.sources import read_sources, source_files
+from userops.pii import mask_text
 from userops.steps import StepContext, StepReport
 
 _NAMED_NOTES = 10
@@ -39,6 +40,7 @@ def source_health(context: StepContext) -> StepReport:
     """
     with open_ledger(context.settings) as ledger:
         notes = ledger.notes(context.as_of)
+    notes += _unreadable_now(context, notes)
     if context.source is not None:
         notes = [note for note in notes if note.source == context.source]
     errors = [note for note in notes if note.severity == "error"]
@@ -57,11 +59,23 @@ def source_names(context: StepContext) -> list[str]:
     """Return every source of the configuration, and every other one with a note of this business date, by name.
 
     Raises:
-        ConfigError: a source YAML cannot be read.
+        ConfigError: there is no source YAML.
     """
     with open_ledger(context.settings) as ledger:
         noted = {note.source for note in ledger.notes(context.as_of)}
-    return sorted(noted | {source.source for source in load_sources(context.settings)})
+    return sorted(noted.union(read_sources(context.settings).names))
+
+
+def _unreadable_now(context: StepContext, notes: Sequence[SourceNote]) -> list[SourceNote]:
+    """Return an error about every source YAML that `ingest` has not noted as one that cannot be used, and that is."""
+    if not source_files(context.settings):
+        return []
+    noted = {note.source for note in notes if note.kind == "failed_source"}
+    return [
+        SourceNote(context.as_of, broken.source, "health", "failed_source", "error", mask_text(str(broken.error)))
+        for broken in read_sources(context.settings).broken
+        if broken.source not in noted
+    ]
 
 
 def _red(errors: Sequence[SourceNote]) -> SourceHealthError:

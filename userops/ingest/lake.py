@@ -16,6 +16,7 @@ from userops.config import Paths, Settings
 from userops.contracts.entities import ENTITIES, ColumnType, Entity
 from userops.errors import SourceFileError
 from userops.ingest.control_tables import CONTROL_COLUMNS
+from userops.ingest.ledger import Batch
 
 NO_DATE = date(1970, 1, 1)
 SCHEMA_FILE = "_schema.parquet"
@@ -170,6 +171,14 @@ def files_of(root: Path, entity: str, batch_ids: Collection[str]) -> dict[str, l
                 owner = name.partition(".")[0]
                 if owner in found:
                     found[owner].append(day / name)
+    return found
+
+
+def files_by_batch(root: Path, batches: Collection[Batch]) -> dict[str, list[Path]]:
+    """Return the partitioned files below `root` by the batch that owns them; one walk for all of an entity."""
+    found: dict[str, list[Path]] = {}
+    for entity in sorted({batch.entity for batch in batches}):
+        found.update(files_of(root, entity, [batch.batch_id for batch in batches if batch.entity == entity]))
     return found
 
 

@@ -7,12 +7,15 @@ left the lake, then `retired`; there is no way back from `retiring`.
 
 The ledger also knows, for every landing path, the batch its rows are in. When the path's new bytes are committed it
 points at the new batch; a batch that loses its last present path so starts retiring in the same transaction.
+
+A batch may be `held`: the whole file waits in quarantine. It takes no path away from a batch with rows: the path goes
+on pointing at that one, and only notes the held batch beside it, until the file is taken again, dropped or replaced.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,6 +24,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Date,
@@ -36,6 +40,7 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    false,
     func,
     inspect,
     select,
@@ -85,6 +90,7 @@ _files = Table(
     Column("take", Integer, nullable=False, default=1, server_default="1"),
     Column("as_of_date", Date),
     Column("retired_seq", Integer),
+    Column("held", Boolean, nullable=False, default=False, server_default=false()),
     Column("error", String),
     Column("staged_at", DateTime, nullable=False),
     Column("committed_at", DateTime),
@@ -111,7 +117,9 @@ _landing = Table(
     Column("seen_at_ns", BigInteger, nullable=False),
     Column("batch_id", String),
     Column("vanished_on", Date),
+    Column("held_batch_id", String),
     Index("landing_files_by_batch", "batch_id"),
+    Index("landing_files_by_held_batch", "held_batch_id"),
 )
 
 _pending = Table(
@@ -148,7 +156,8 @@ class Batch:
     rows_read = rows_loaded + rows_deduplicated + rows_quarantined + rows_filtered, except in a `failed` batch, whose
     rows were not counted; rows_dropped is the part of rows_filtered that a person took out of quarantine for good.
     `take` counts how often the same bytes were taken; `as_of_date` is the business date of the run that staged them;
-    `retired_seq` comes from the same sequence as batch_seq. Times are naive UTC.
+    `retired_seq` comes from the same sequence as batch_seq. `held`: the whole file is in quarantine, and waits for a
+    person; false again once all its rows were dropped. Times are naive UTC.
     """
 
     batch_id: str
@@ -172,6 +181,7 @@ class Batch:
     as_of_date: date | None = None
     rows_dropped: int = 0
     retired_seq: int | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,7 +197,10 @@ class SeenBytes:
 
 @dataclass(frozen=True)
 class LandingPath:
-    """One landing path: the bytes last seen there, the committed batch its rows are in, and since when it is gone."""
+    """One landing path: the bytes last seen there, the committed batch its rows are in, and since when it is gone.
+
+    `held_batch_id` is the committed batch of its newer bytes, when that one is held and `batch_id` serves in its place.
+    """
 
     source: str
     file_path: str
@@ -197,6 +210,12 @@ class LandingPath:
     seen_at_ns: int
     batch_id: str | None
     vanished_on: date | None
+    held_batch_id: str | None = None
+
+    @property
+    def latest(self) -> str | None:
+        """The committed batch of the path's newest bytes, held or not."""
+        return self.held_batch_id or self.batch_id
 
 
 @dataclass(frozen=True)
@@ -356,7 +375,8 @@ class Ledger:
         Until then their rows are in the lake beside those of the batches that replace them.
         """
         with self._reading() as connection:
-            pointers = _pointers(connection)
+            paths = connection.execute(select(_landing).where(_landing.c.vanished_on.is_(None))).all()
+            held = _held(connection)
             waiting = connection.execute(
                 select(_pending.c.source, _pending.c.file_path, _pending.c.batch_id)
                 .join(_files, _files.c.batch_id == _pending.c.batch_id)
@@ -364,12 +384,22 @@ class Ledger:
             ).all()
             again = connection.execute(_earlier_takes(STAGED)).all()
             retiring = connection.execute(select(_files.c.batch_id).where(_files.c.state == RETIRING)).all()
-        newer = {str(earlier): str(later) for earlier, later in again}
-        before = {path: newer.get(batch_id, batch_id) for path, batch_id in pointers.items()}
+        newer = {str(earlier): str(later) for earlier, later in again if later not in held or earlier in held}
+        before = {
+            (row.source, row.file_path): _Pointers(row.batch_id, row.held_batch_id)
+            for row in paths
+            if row.batch_id is not None
+        }
         after = dict(before)
-        after.update({(str(source), str(path)): str(batch_id) for source, path, batch_id in waiting})
-        replaced = {before[path] for path in before if after[path] != before[path]} - set(after.values())
-        return frozenset({*replaced, *newer, *(str(batch_id) for (batch_id,) in retiring)})
+        for path, pointers in before.items():
+            for name in pointers.names & set(newer):
+                after[path] = after[path].moved_to(newer[name], held)
+        for source, file_path, batch_id in waiting:
+            path = (source, file_path)
+            after[path] = after.get(path, _Pointers()).moved_to(str(batch_id), held)
+        pointed_at: set[str] = set().union(*(pointers.names for pointers in before.values()))
+        stay: set[str] = set().union(*(pointers.names for pointers in after.values()))
+        return frozenset({*(pointed_at - stay), *newer, *(str(batch_id) for (batch_id,) in retiring)})
 
     def settle_paths(self) -> None:
         """Point landing paths at batches that were committed before: copies, renamed files, bytes that came back."""
@@ -408,7 +438,11 @@ class Ledger:
             )
 
     def note_dropped(self, batch_id: str, rows_dropped: int) -> None:
-        """Say that `rows_dropped` rows of a batch, in all, were dropped from quarantine: they count as filtered."""
+        """Say that `rows_dropped` rows of a batch, in all, were dropped from quarantine: they count as filtered.
+
+        A held batch of which no row is left is held no longer: it is the version of its paths now, one without rows,
+        and what it replaces starts retiring.
+        """
         with self._writing() as connection:
             change = rows_dropped - _files.c.rows_dropped
             connection.execute(
@@ -420,6 +454,9 @@ class Ledger:
                     rows_dropped=rows_dropped,
                 )
             )
+            this = (_files.c.batch_id == batch_id, _files.c.held, _files.c.rows_quarantined == 0)
+            if connection.execute(update(_files).where(*this).values(held=False)).rowcount:
+                _repoint(connection, {batch_id: batch_id}, {batch_id})
 
     # -- landing paths ---------------------------------------------------------------------------------------------
 
@@ -667,10 +704,26 @@ def _next_number(connection: Connection) -> int:
     return max(number or 0 for number in numbers) + 1
 
 
-def _pointers(connection: Connection) -> dict[tuple[str, str], str]:
-    """Return the batch of every landing path that is present."""
-    query = select(_landing).where(_landing.c.batch_id.is_not(None), _landing.c.vanished_on.is_(None))
-    return {(row.source, row.file_path): row.batch_id for row in connection.execute(query)}
+@dataclass(frozen=True)
+class _Pointers:
+    """What a landing path points at: the batch that serves it, and a held one that waits beside it."""
+
+    serving: str | None = None
+    held: str | None = None
+
+    @property
+    def names(self) -> set[str]:
+        return {name for name in (self.serving, self.held) if name is not None}
+
+    def moved_to(self, batch_id: str, held: Collection[str]) -> _Pointers:
+        """Return the pointers once the path's newest bytes are those of `batch_id`; `held` are all held batches."""
+        if batch_id in held and self.serving is not None and self.serving not in held:
+            return _Pointers(self.serving, batch_id)
+        return _Pointers(batch_id)
+
+
+def _held(connection: Connection) -> set[str]:
+    return {str(name) for (name,) in connection.execute(select(_files.c.batch_id).where(_files.c.held))}
 
 
 def _earlier_takes(state: str, of: Sequence[str] | None = None) -> Select[tuple[Any, Any]]:
@@ -687,29 +740,84 @@ def _earlier_takes(state: str, of: Sequence[str] | None = None) -> Select[tuple[
 def _point_paths(connection: Connection, batch_ids: Sequence[str]) -> None:
     """Point the paths that wait for these batches at them; batches without a present path left start retiring.
 
-    Paths of an earlier take of the same bytes follow to the later one. All paths move before any batch is judged: two
-    files may have changed places.
+    Paths of an earlier take of the same bytes follow to the later one, unless only the later one is held. All paths
+    move before any batch is judged: two files may have changed places.
     """
+    held = _held(connection)
     replaced: set[str] = set()
     for path in connection.execute(select(_pending).where(_pending.c.batch_id.in_(batch_ids))).all():
+        before = _pointers_of(connection, path.source, path.file_path)
+        origin = _pointers_of(connection, path.source, path.moved_from) if path.moved_from else _Pointers()
+        if before.serving is None:
+            before = origin if origin.serving is not None else _Pointers(_stand_in(connection, path.batch_id))
+        after = before.moved_to(path.batch_id, held)
+        replaced |= before.names - after.names
         this = (_landing.c.source == path.source, _landing.c.file_path == path.file_path)
-        before = connection.execute(select(_landing.c.batch_id).where(*this)).scalar_one_or_none()
-        if before not in (None, path.batch_id):
-            replaced.add(str(before))
-        connection.execute(update(_landing).where(*this).values(batch_id=path.batch_id, vanished_on=None))
-        if path.moved_from:
+        connection.execute(
+            update(_landing).where(*this).values(batch_id=after.serving, held_batch_id=after.held, vanished_on=None)
+        )
+        if path.moved_from and origin.names <= after.names:  # else its rows are still to be replaced
             connection.execute(
                 delete(_landing).where(_landing.c.source == path.source, _landing.c.file_path == path.moved_from)
             )
     connection.execute(delete(_pending).where(_pending.c.batch_id.in_(batch_ids)))
-    for earlier, later in connection.execute(_earlier_takes(COMMITTED, batch_ids)).all():
-        connection.execute(update(_landing).where(_landing.c.batch_id == earlier).values(batch_id=later))
-        replaced.add(str(earlier))
-    for name in sorted({*batch_ids, *replaced}):
-        holders = connection.execute(
-            select(_landing.c.file_path).where(_landing.c.batch_id == name, _landing.c.vanished_on.is_(None))
+    later_of = {
+        str(earlier): str(later)
+        for earlier, later in connection.execute(_earlier_takes(COMMITTED, batch_ids)).all()
+        if later not in held or earlier in held
+    }
+    _repoint(connection, later_of, {*batch_ids, *replaced}, {*replaced, *later_of})
+
+
+def _repoint(
+    connection: Connection, later_of: Mapping[str, str], touched: Collection[str], replaced: Collection[str] = ()
+) -> None:
+    """Let paths that point at a batch point at a later one instead, then judge all batches whose paths have changed.
+
+    Args:
+        later_of: the later batch by the one whose paths follow.
+        touched: batches whose paths may have changed already.
+        replaced: those of them that retire when no present path points at them any more.
+    """
+    held = _held(connection)
+    gone = set(replaced)
+    for earlier, later in later_of.items():
+        points = (_landing.c.batch_id == earlier) | (_landing.c.held_batch_id == earlier)
+        for row in connection.execute(select(_landing).where(points)).all():
+            before = _Pointers(row.batch_id, row.held_batch_id)
+            after = before.moved_to(later, held)
+            gone |= before.names - after.names
+            connection.execute(
+                update(_landing)
+                .where(_landing.c.source == row.source, _landing.c.file_path == row.file_path)
+                .values(batch_id=after.serving, held_batch_id=after.held)
+            )
+    for name in sorted({*touched, *gone}):
+        points = (_landing.c.batch_id == name) | (_landing.c.held_batch_id == name)
+        holders = connection.execute(select(_landing.c.file_path).where(points, _landing.c.vanished_on.is_(None)))
+        _follow_or_retire(connection, name, sorted(str(path) for (path,) in holders), replaced=name in gone)
+
+
+def _pointers_of(connection: Connection, source: str, file_path: str) -> _Pointers:
+    row = connection.execute(
+        select(_landing.c.batch_id, _landing.c.held_batch_id).where(
+            _landing.c.source == source, _landing.c.file_path == file_path
         )
-        _follow_or_retire(connection, name, sorted(str(path) for (path,) in holders), replaced=name in replaced)
+    ).one_or_none()
+    return _Pointers(row.batch_id, row.held_batch_id) if row else _Pointers()
+
+
+def _stand_in(connection: Connection, batch_id: str) -> str | None:
+    """Return the latest earlier take of a held batch's bytes that is in the lake; its rows serve until then."""
+    earlier = _files.alias("earlier")
+    name = connection.execute(
+        select(earlier.c.batch_id)
+        .join(_files, (_files.c.source == earlier.c.source) & (_files.c.file_sha256 == earlier.c.file_sha256))
+        .where(_files.c.batch_id == batch_id, _files.c.held, earlier.c.state == COMMITTED, ~earlier.c.held)
+        .order_by(earlier.c.take.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return None if name is None else str(name)
 
 
 def _follow_or_retire(connection: Connection, batch_id: str, holders: Sequence[str], *, replaced: bool) -> None:
@@ -719,6 +827,12 @@ def _follow_or_retire(connection: Connection, batch_id: str, holders: Sequence[s
         connection.execute(update(_files).where(this, _files.c.file_path.not_in(holders)).values(file_path=holders[0]))
     elif replaced:
         connection.execute(update(_files).where(this, _files.c.state == COMMITTED).values(state=RETIRING))
+        connection.execute(
+            update(_landing)
+            .where(_landing.c.batch_id == batch_id, _landing.c.held_batch_id.is_not(None))
+            .values(batch_id=_landing.c.held_batch_id, held_batch_id=None)
+        )
+        connection.execute(update(_landing).where(_landing.c.held_batch_id == batch_id).values(held_batch_id=None))
         connection.execute(delete(_landing).where(_landing.c.batch_id == batch_id))
 
 

@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -15,6 +16,7 @@ import structlog
 from userops.config import Settings
 from userops.errors import ConfigError, SourceFileError
 from userops.ingest.connections import LOCAL, access_of, protocol_of
+from userops.ingest.fetching import FetchProgress, fetch_all
 from userops.ingest.found import Found, PathPattern, is_marker, markers_of
 from userops.ingest.mirror import Mirror
 from userops.ingest.readers import LandingFile
@@ -22,9 +24,6 @@ from userops.ingest.remote import Changed, MissingFolder, RemoteFolder, remote_f
 from userops.ingest.sources import Source, did_you_mean
 
 log = structlog.get_logger(__name__)
-
-#: Called while remote files are fetched, with (relative path of the file, bytes fetched so far, bytes to fetch in all).
-FetchProgress = Callable[[str, int, int], None]
 
 #: Fetches that may fail one after another before the source is given up for this run.
 _FAILURES_IN_A_ROW = 3
@@ -270,37 +269,29 @@ def _fetch(
 ) -> set[Found]:
     """Fetch what is not here yet; return the files that could not be had."""
     missing = [file for file in files if not mirror.holds(file)]
-    total = sum(file.size or 0 for file in missing)
-    done, in_a_row = 0, 0
     lost: set[Found] = set()
-    started = time.monotonic()
-    for file in missing:
-        relative = _relative(source.source, file)
-
-        def told(size: int, relative: str = relative, before: int = done) -> None:
-            if progress is not None:
-                progress(relative, before + size, total)
-
-        try:
-            mirror.fetch(remote, file, told)
-            in_a_row = 0
-        except Changed as why:
-            lost.add(file)
-            listing.waiting.append(f"{relative}: {why}")
-        except SourceFileError as error:
-            lost.add(file)
-            listing.failures[relative] = error
-            in_a_row += 1
-            if in_a_row == _FAILURES_IN_A_ROW:
-                raise
-        done += file.size or 0
+    started, in_a_row = time.monotonic(), 0
+    with closing(fetch_all(remote, mirror, missing, source.source, progress)) as outcomes:
+        for file, error in outcomes:
+            relative = _relative(source.source, file)
+            if isinstance(error, Changed):
+                lost.add(file)
+                listing.waiting.append(f"{relative}: {error}")
+            elif error is not None:
+                lost.add(file)
+                listing.failures[relative] = error
+                in_a_row += 1
+                if in_a_row == _FAILURES_IN_A_ROW:
+                    raise error
+            else:
+                in_a_row = 0
     if missing:
         log.info(
             "remote files fetched",
             source=source.source,
             files=len(missing) - len(lost),
             not_fetched=len(lost),
-            bytes=total,
+            bytes=sum(file.size or 0 for file in missing),
             seconds=round(time.monotonic() - started, 1),
         )
     return lost

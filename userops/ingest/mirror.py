@@ -41,6 +41,7 @@ class Mirror:
     def __init__(self, folder: Path, address: str) -> None:
         self._folder = folder
         self._address = address
+        self._copies: dict[str, set[str]] = {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -60,6 +61,9 @@ class Mirror:
         try:
             for part in self._folder.glob("*.part"):
                 part.unlink()
+            self._copies = {}  # looked up once: a folder may hold very many
+            for copy in self._folder.glob("*-*"):
+                self._copies.setdefault(copy.name.partition("-")[0], set()).add(copy.name)
             yield
         finally:
             lock.release()
@@ -82,6 +86,8 @@ class Mirror:
     def fetch(self, remote: RemoteFolder, file: Found, progress: Callable[[int], None]) -> None:
         """Copy the file, whole, in the version of the listing, and drop the copies of its older versions.
 
+        Only inside `locked`; several threads may fetch different files at the same time.
+
         Raises:
             Changed: it has another version by now, or is gone.
             SourceFileError: it cannot be read, or there is no room for it.
@@ -97,9 +103,9 @@ class Mirror:
         finally:
             part.unlink(missing_ok=True)
         sync_folder(self._folder)
-        for copy in self._folder.glob(f"{self._digest(file)}-*"):
-            if copy != final:
-                copy.unlink()
+        for name in self._copies.get(self._digest(file), set()) - {final.name}:
+            (self._folder / name).unlink(missing_ok=True)
+        self._copies[self._digest(file)] = {final.name}
 
     def seen_for(self, file: Found) -> float:
         """Return for how many seconds runs have seen the file in this version; 0.0 the first time."""

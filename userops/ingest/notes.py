@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import date
 
-from userops.ingest.ledger import SourceNote
+from userops.ingest.ledger import Ledger, SourceNote
 from userops.pii import mask_text
 
 #: Kinds that say something about the way a file was taken: they stay true until it is taken again.
@@ -60,11 +60,14 @@ class NoteBook:
                 lines.append(f"source `{source}`: {more} more notes of kind {kind} (`userops ingest --status`)")
         return lines
 
-    def with_earlier(self, touched: Collection[tuple[str, str]], *, partial: bool) -> list[SourceNote]:
+    def with_earlier(
+        self, touched: Collection[tuple[str, str]], held: Collection[tuple[str, str]] | None = None, *, partial: bool
+    ) -> list[SourceNote]:
         """Return all notes of the business date: those of this run, and those of earlier runs that still hold.
 
         Args:
             touched: (source, path) of the files this run took or tried to take.
+            held: (source, path) of the files that are held: notes about others that were are settled; None: not known.
             partial: whether this run looked at some files only; what was noted about all others still holds.
         """
         kept = [
@@ -73,6 +76,13 @@ class NoteBook:
             if note.as_of_date == self._as_of
             and (partial or note.kind in _OF_TAKEN_FILES)
             and (not note.file_path or (note.source, note.file_path) not in touched)
+            and (held is None or note.kind != "held" or (note.source, note.file_path) in held)
             and (note.source, note.kind, note.message) not in self._notes
         ]
         return sorted([*kept, *self._notes.values()], key=lambda note: note.source)
+
+
+def notes_of_last_run(ledger: Ledger) -> list[SourceNote]:
+    """Return the notes of the latest business date that has any."""
+    notes = ledger.notes()
+    return [note for note in notes if note.as_of_date == notes[-1].as_of_date] if notes else []

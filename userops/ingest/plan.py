@@ -40,6 +40,7 @@ class Plan:
         skipped: paths whose bytes were taken from there before.
         duplicates: paths whose bytes are taken from another path.
         replaced: paths whose bytes differ from those that are in the lake.
+        held: paths whose bytes are those of a committed batch that is held, by batch.
         moved: path by the path where the same bytes lay before.
         vanished: paths that are gone, their rows still in the lake.
         back: paths that were gone and are there again.
@@ -50,6 +51,7 @@ class Plan:
     skipped: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
+    held: dict[str, Batch] = field(default_factory=dict)
     moved: dict[str, str] = field(default_factory=dict)
     vanished: list[str] = field(default_factory=list)
     back: list[str] = field(default_factory=list)
@@ -78,6 +80,7 @@ def plan_source(
     committed = {batch.file_sha256: batch for batch in own.values() if batch.state == COMMITTED}
     earlier = Counter(batch.file_sha256 for batch in own.values() if batch.state in NUMBERED)
     pointer = {path: seen.batch_id for path, seen in known.items() if seen.batch_id in own}
+    latest = {path: seen.latest for path, seen in known.items() if seen.latest in own}
     if unseen is None:
         gone = [path for path in pointer if known[path].vanished_on and path not in present]
     else:
@@ -85,19 +88,25 @@ def plan_source(
     plan = Plan()
     by_bytes = _by_bytes(present)
     staying = {  # their bytes are still there, if under another name than before
-        committed[sha256].batch_id
-        for sha256, paths in by_bytes.items()
-        if sha256 in committed and not any(path in again for path in paths)
+        batch.batch_id
+        for batch in own.values()
+        if batch.state == COMMITTED and batch.file_sha256 in by_bytes
+        if not any(path in again for path in by_bytes[batch.file_sha256])
     }
+    # Beside a held version that is renamed the batch that serves goes on serving.
+    lost = [path for path in gone if known[path].held_batch_id is None]
     for sha256, paths in by_bytes.items():
         batch = committed.get(sha256)
-        plan.replaced += [path for path in paths if path in pointer and own[pointer[path]].file_sha256 != sha256]
+        other = [path for path in paths if path in pointer and own[pointer[path]].file_sha256 != sha256]
         if batch is not None and not any(path in again for path in paths):
-            _point(plan, batch, paths, pointer, gone if unseen is not None else ())
+            plan.replaced += [path for path in other if not batch.held]
+            plan.held.update(dict.fromkeys(paths if batch.held else (), batch))
+            _point(plan, batch, paths, latest, gone if unseen is not None else ())
             continue
+        plan.replaced += other
         take = earlier[sha256] + 1
         batch_id = batch_id_of(source, sha256, take)
-        leave_out = _leaving_for_certain(paths, pointer, gone) - staying | ({batch.batch_id} if batch else set())
+        leave_out = _leaving_for_certain(paths, pointer, lost) - staying | ({batch.batch_id} if batch else set())
         waiting = tuple(PendingPath(source, path, batch_id) for path in paths)
         plan.takes.append(Take(paths[0], sha256, batch_id, take, frozenset(leave_out), waiting))
         plan.duplicates += paths[1:]
@@ -116,10 +125,10 @@ def _by_bytes(present: Mapping[str, str]) -> dict[str, list[str]]:
     return paths
 
 
-def _point(plan: Plan, batch: Batch, paths: list[str], pointer: Mapping[str, str], gone: Collection[str]) -> None:
+def _point(plan: Plan, batch: Batch, paths: list[str], latest: Mapping[str, str], gone: Collection[str]) -> None:
     """Account for paths whose bytes are in the lake as `batch`: known there, copied, renamed, or back again."""
-    new = [path for path in paths if pointer.get(path) != batch.batch_id]
-    before = [path for path in gone if pointer[path] == batch.batch_id]
+    new = [path for path in paths if latest.get(path) != batch.batch_id]
+    before = [path for path in gone if latest.get(path) == batch.batch_id]
     # A path that is gone has moved to a new one, or, copied first and removed later, to one that is known.
     moved_from = dict(zip([*new, *(path for path in paths if path not in new)], before, strict=False))
     plan.moved.update({old: path for path, old in moved_from.items()})
@@ -133,7 +142,7 @@ def _point(plan: Plan, batch: Batch, paths: list[str], pointer: Mapping[str, str
         (plan.skipped if from_here else plan.duplicates).append(path)
 
 
-def _leaving_for_certain(paths: Collection[str], pointer: Mapping[str, str], gone: Collection[str]) -> set[str]:
-    """Return the batches that no present path but these points at."""
-    held_elsewhere = {batch_id for path, batch_id in pointer.items() if path not in gone and path not in paths}
-    return {pointer[path] for path in paths if path in pointer} - held_elsewhere
+def _leaving_for_certain(paths: Collection[str], pointer: Mapping[str, str], lost: Collection[str]) -> set[str]:
+    """Return the batches that no path but these, and those that are lost, points at."""
+    pointed_at_elsewhere = {batch_id for path, batch_id in pointer.items() if path not in lost and path not in paths}
+    return {pointer[path] for path in paths if path in pointer} - pointed_at_elsewhere

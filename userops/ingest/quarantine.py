@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from userops.config import Settings
 from userops.errors import UseropsError
 from userops.ingest import lake
+from userops.ingest.engine import memory_engine
 from userops.ingest.ledger import COMMITTED, NUMBERED, Batch, Ledger
 from userops.sqltext import literal, literal_list
 
@@ -140,18 +141,32 @@ def export(
     return int(done[0][0])
 
 
+def ending(settings: Settings, ledger: Ledger, selection: Selection) -> list[str]:
+    """Return the landing paths whose earlier version's rows leave the lake when the selection is dropped.
+
+    They are those of held files of which no row would be left: the decision that a version has no rows replaces the
+    version before.
+    """
+    served = {seen.held_batch_id: path for (_, path), seen in ledger.landing().items() if seen.held_batch_id}
+    held = [batch for batch in quarantined_batches(ledger, selection) if batch.batch_id in served]
+    with _rows(settings, held, selection) as connection:
+        chosen = dict(connection.execute("select batch_id, count(*) from refused group by batch_id").fetchall())
+    return sorted(served[batch.batch_id] for batch in held if chosen.get(batch.batch_id) == batch.rows_quarantined)
+
+
 def drop(settings: Settings, ledger: Ledger, selection: Selection) -> int:
     """Take the chosen rows out of quarantine for good; they count as filtered from now on. Return how many.
 
     They go to quarantine/_dropped, from where nothing is ever deleted. Killed in between, the next `load` or
-    `quarantine` command finishes it.
+    `quarantine` command finishes it. A held file of which no row is left counts as taken, without rows: what it
+    replaces is `retiring` then, and leaves the lake with the next `retire.finish_retirements`.
     """
     finish_drops(settings, ledger)
     dropped = 0
     for batch in quarantined_batches(ledger, selection):
         file = _file_of(settings, batch)
         kept = _dropped_file_of(settings, batch)
-        with _engine(settings) as connection:
+        with memory_engine(settings, "quarantine") as connection:
             chosen = f"select * from read_parquet({literal(file)}) where {selection.row_condition}"
             rows_chosen = int(connection.execute(f"select count(*) from ({chosen}) as chosen").fetchall()[0][0])
             if not rows_chosen:
@@ -184,7 +199,7 @@ def quarantined_batches(ledger: Ledger, selection: Selection) -> list[Batch]:
 def _finish_drop(settings: Settings, ledger: Ledger, batch: Batch) -> None:
     """Take rows that are kept below _dropped out of the quarantine file, then out of the account."""
     file, kept = _file_of(settings, batch), _dropped_file_of(settings, batch)
-    with _engine(settings) as connection:
+    with memory_engine(settings, "quarantine") as connection:
         rest = (
             f"select * from read_parquet({literal(file)}) "
             f"anti join (select record_number from read_parquet({literal(kept)})) as dropped using (record_number)"
@@ -223,7 +238,7 @@ def _rows(settings: Settings, batches: Sequence[Batch], selection: Selection) ->
     empty = ", ".join(
         f"null::{'bigint' if name in ('record_number', 'line_number') else 'varchar'} as {name}" for name in COLUMNS
     )
-    with _engine(settings) as connection:
+    with memory_engine(settings, "quarantine") as connection:
         if not present:
             connection.execute(f"create view refused as select {empty} where false")
         else:
@@ -241,14 +256,3 @@ def _rows(settings: Settings, batches: Sequence[Batch], selection: Selection) ->
                 """
             )
         yield connection
-
-
-@contextmanager
-def _engine(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    connection = duckdb.connect(
-        ":memory:", config={"memory_limit": settings.engine.memory_limit, "threads": settings.engine.threads}
-    )
-    try:
-        yield connection
-    finally:
-        connection.close()

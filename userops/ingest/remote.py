@@ -6,6 +6,7 @@ import asyncio
 import errno
 import html.parser
 import re
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -35,6 +36,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0
 
 _CONNECT_SECONDS, _SILENCE_SECONDS = 15, 60
 _HEADS_AT_ONCE = 16
+#: Files under way at once, where a server takes several requests over one session; SFTP servers often do not.
+FILES_AT_ONCE = 8
 #: Parts of a large object under way at once: this much of it is in memory.
 _S3_PARTS_AT_ONCE, _S3_PART = 4, 8 * 1024 * 1024
 
@@ -55,6 +58,8 @@ class CutShort(Exception):
 class RemoteFolder(ABC):
     """The folder a source's URL names. Every call is tried again a few times when the network is to blame.
 
+    Up to `at_once` threads may call it at the same time.
+
     Raises, from every method: SourceFileError.
     """
 
@@ -63,11 +68,15 @@ class RemoteFolder(ABC):
     tries = TRIES
     #: Whether a folder can be there and hold nothing.
     has_empty_folders = True
+    #: Files fetched at the same time, over one connection.
+    at_once = 1
 
     def __init__(self, access: Access, source: Source) -> None:
         self.access = access
         self.source = source
         self._opened: Any = None
+        self._left: list[Any] = []
+        self._connecting = threading.Lock()
 
     @property
     def where(self) -> str:
@@ -116,16 +125,29 @@ class RemoteFolder(ABC):
 
     def close(self) -> None:
         """Hang up. The next call connects again."""
-        if self._opened is not None:
-            with suppress(Exception):
-                self._hang_up(self._opened)
-            self._opened = None
+        with self._connecting:
+            for opened in [*self._left, self._opened]:
+                if opened is not None:
+                    with suppress(Exception):
+                        self._hang_up(opened)
+            self._left, self._opened = [], None
 
     @property
     def _fs(self) -> Any:
-        if self._opened is None:
-            self._opened = self._connect()
-        return self._opened
+        with self._connecting:
+            if self._opened is None:
+                self._opened = self._connect()
+            return self._opened
+
+    def _give_up(self, failed: Any) -> None:
+        """Connect anew with the next call. Where other calls may be under way, they finish over the old connection."""
+        if self.at_once == 1:
+            self.close()
+            return
+        with self._connecting:
+            if failed is not None and failed is self._opened:
+                self._left.append(failed)
+                self._opened = None
 
     @abstractmethod
     def _connect(self) -> Any: ...
@@ -161,15 +183,26 @@ class RemoteFolder(ABC):
             raise Changed("changed while it was fetched")
 
     def _persistently(self, call: Callable[[], _Answer], where: str) -> _Answer:
+        used: Any = None
+
+        def attempt() -> _Answer:
+            nonlocal used
+            used = self._fs
+            return call()
+
+        def before_sleep(state: tenacity.RetryCallState) -> None:
+            self._note_retry(state, where)
+            self._give_up(used)
+
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.tries),
             wait=tenacity.wait_exponential_jitter(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, Exception) and self._may_pass(error)),
-            before_sleep=lambda state: self._note_retry(state, where),
+            before_sleep=before_sleep,
             reraise=True,
         )
         try:
-            return retrying(call)
+            return retrying(attempt)
         except (UseropsError, Changed):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a client library raises must stop this source only
@@ -181,7 +214,6 @@ class RemoteFolder(ABC):
     def _note_retry(self, state: tenacity.RetryCallState, where: str) -> None:
         error = state.outcome.exception() if state.outcome else None
         log.warning("remote request failed, trying again", where=where, error=self._short(error))
-        self.close()
 
     def _short(self, error: BaseException | None) -> str:
         text = "; ".join(filter(None, map(str.strip, str(error).splitlines())))
@@ -243,6 +275,7 @@ class _ObjectStore(RemoteFolder):
     """A bucket, or what has a prefix in it: one flat listing, 1000 names a request."""
 
     has_empty_folders = False
+    at_once = FILES_AT_ONCE
 
     def _files(self, pattern: PathPattern, complete: CompleteSpec) -> Iterator[Found]:  # noqa: ARG002
         root = self._root
@@ -335,6 +368,7 @@ class S3Folder(_ObjectStore):
             skip_instance_cache=True,
         )
         opened.retries = 1
+        opened.connect()  # here, where one thread does it for all
         return opened
 
     def _hang_up(self, opened: Any) -> None:
@@ -489,6 +523,8 @@ class HttpFolder(RemoteFolder):
 
     A pattern without wildcards names its file itself and needs no page.
     """
+
+    at_once = FILES_AT_ONCE
 
     def _connect(self) -> Any:
         import aiohttp

@@ -7,6 +7,8 @@ import difflib
 import hashlib
 import json
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from importlib.resources import as_file
 from importlib.resources import files as package_files
@@ -28,7 +30,8 @@ from pydantic import (
 
 from userops.config import Settings
 from userops.contracts.entities import ENTITIES, Entity
-from userops.errors import ConfigError
+from userops.errors import ConfigError, UseropsError
+from userops.ingest.failures import told
 from userops.yamlfile import config_error, read_mapping
 
 #: Column name, inside `expr` and `filter`, of the file's path relative to landing/.
@@ -40,6 +43,8 @@ PSEUDO_COLUMNS = {FILE_COLUMN: "VARCHAR", ROW_COLUMN: "BIGINT"}
 EPOCH_FORMATS = ("epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
 #: Format of a time that is a number of days since `anchor`.
 RELATIVE_DAYS = "relative_days"
+#: What a source may be called.
+SOURCE_NAME = r"^[a-z][a-z0-9_]*$"
 #: Format delimiter that stands for runs of blanks and tabs.
 WHITESPACE = "whitespace"
 
@@ -244,7 +249,7 @@ class VolumeSpec(_Section):
 class Source(_Section):
     """One source YAML."""
 
-    source: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="unique name")
+    source: str = Field(pattern=SOURCE_NAME, description="unique name")
     preset: str | None = Field(
         None, description="name of a preset with defaults for everything but `source` and `files`"
     )
@@ -287,35 +292,129 @@ class Source(_Section):
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class BrokenSource:
+    """A source YAML that cannot be used.
+
+    Attributes:
+        source: the name it gives itself or, where it cannot be read that far, the name of its file.
+        error: what is wrong with it.
+        on_failure: what it says itself, where it can be read that far; else the others go on.
+    """
+
+    source: str
+    error: UseropsError
+    on_failure: Literal["continue", "stop_day"] = "continue"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the configuration directory has, each part ordered by source name."""
+
+    usable: list[Source] = field(default_factory=list)
+    broken: list[BrokenSource] = field(default_factory=list)
+
+    def named(self, name: str) -> Source:
+        """Return the usable source of that name.
+
+        Raises:
+            ConfigError: there is none.
+            UseropsError: its YAML cannot be used.
+        """
+        for source in self.usable:
+            if source.source == name:
+                return source
+        for broken in self.broken:
+            if name in (broken.source, Path(broken.source).stem):
+                raise broken.error
+        known = [source.source for source in self.usable]
+        raise ConfigError(
+            "source",
+            f"no source `{name}`",
+            f"one of {', '.join(known) or '(there are none)'}",
+            did_you_mean(name, known) or "correct the name, or propose a source with: userops onboard FILE",
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all, usable or not, each once."""
+        return sorted({source.source for source in self.usable} | {broken.source for broken in self.broken})
+
+
+def source_files(settings: Settings) -> list[Path]:
+    """Return the source YAMLs of the configuration directory; none when there is no such directory."""
+    folder = settings.paths.sources
+    return sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")]) if folder.is_dir() else []
+
+
+def read_sources(settings: Settings) -> Sources:
+    """Read every source YAML of the configuration directory; one that cannot be used does not stop the others.
+
+    Of two files with the same name neither is used: which of them is meant, nobody can tell.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    files = source_files(settings)
+    if not files:
+        raise ConfigError(
+            str(settings.paths.sources),
+            "no source YAML",
+            "at least one file *.yml that describes an export",
+            "write one (docs: sources), or point USEROPS_CONFIG at the directory that has them",
+        )
+    read = [(file, _read_source(file, settings)) for file in files]
+    claims: dict[str, list[tuple[Path, Source | BrokenSource]]] = {}
+    for file, item in read:
+        claims.setdefault(item.source, []).append((file, item))
+    sources = Sources()
+    for name, claimants in sorted(claims.items()):
+        whole = [item for _, item in claimants if isinstance(item, Source)]
+        sources.broken.extend(item for _, item in claimants if isinstance(item, BrokenSource))
+        if len(claimants) == 1:
+            sources.usable.extend(whole)
+        elif whole:
+            sources.broken.append(_namesakes(name, claimants))
+    return sources
+
+
+def _namesakes(name: str, claimants: Sequence[tuple[Path, Source | BrokenSource]]) -> BrokenSource:
+    *others, last = [file for file, _ in claimants]
+    error = ConfigError(
+        f"{last}, key `source`",
+        f"`{name}`, which {', '.join(map(str, others))} uses already",
+        "a name of its own for every source",
+        "rename one of the two",
+    )
+    stops = any(item.on_failure == "stop_day" for _, item in claimants)
+    return BrokenSource(name, error, "stop_day" if stops else "continue")
+
+
 def load_sources(settings: Settings) -> list[Source]:
     """Read every source YAML of the configuration directory, ordered by source name.
 
     Raises:
         ConfigError: there is none, one cannot be used, or two have the same name.
     """
-    folder = settings.paths.sources
-    files = sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")]) if folder.is_dir() else []
-    if not files:
-        raise ConfigError(
-            str(folder),
-            "no source YAML",
-            "at least one file *.yml that describes an export",
-            "write one (docs: sources), or point USEROPS_CONFIG at the directory that has them",
-        )
-    by_name: dict[str, Path] = {}
-    sources = []
-    for file in files:
-        source = load_source(file, settings)
-        if source.source in by_name:
-            raise ConfigError(
-                f"{file}, key `source`",
-                f"`{source.source}`, which {by_name[source.source]} uses already",
-                "a name of its own for every source",
-                "rename one of the two",
-            )
-        by_name[source.source] = file
-        sources.append(source)
-    return sorted(sources, key=lambda source: source.source)
+    sources = read_sources(settings)
+    for broken in sources.broken:
+        raise broken.error
+    return sources.usable
+
+
+def _read_source(file: Path, settings: Settings) -> Source | BrokenSource:
+    try:
+        return load_source(file, settings)
+    except Exception as error:  # noqa: BLE001 - one YAML must not stop the others, whatever is in it
+        plain = told(error, str(file))
+    try:
+        document = with_preset(read_mapping(file), str(file))
+    except Exception:  # noqa: BLE001 - the first error says why
+        return BrokenSource(file.name, plain)
+    name = document.get("source")
+    known = isinstance(name, str) and re.fullmatch(SOURCE_NAME, name) is not None
+    stops = document.get("on_failure") == "stop_day"
+    return BrokenSource(str(name) if known else file.name, plain, "stop_day" if stops else "continue")
 
 
 def load_source(file: Path, settings: Settings) -> Source:

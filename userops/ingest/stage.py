@@ -357,7 +357,7 @@ class Stager:
                 computed = "computed_rows"
             else:
                 scratch = literal(self.scratch / "canonical.parquet")
-                self.connection.execute(f"copy ({statement}) to {scratch} (format parquet, compression lz4)")
+                self.connection.execute(f"copy ({statement}) to {scratch} ({_PARQUET})")
                 computed = f"read_parquet({scratch})"
             self.connection.execute(f"create or replace temp view canonical_rows as select * from {computed}")
         except duckdb.Error as error:

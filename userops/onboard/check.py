@@ -15,14 +15,13 @@ from rich.table import Table
 
 from userops.business_date import yesterday
 from userops.config import Settings
-from userops.errors import ConfigError, SourceFileError
+from userops.errors import SourceFileError
 from userops.ingest.listing import Listing, list_source
 from userops.ingest.readers import LandingFile
-from userops.ingest.sources import Source, did_you_mean, load_source
+from userops.ingest.sources import Source, Sources, read_sources, source_files
 from userops.ingest.stage import Preview, stager
 from userops.ingest.transform import date_bounds
 from userops.pii import mask_json, mask_text, mask_value
-from userops.yamlfile import read_mapping
 
 _SHOWN_ROWS = 5
 _SHOWN_NAMES = 20
@@ -61,21 +60,7 @@ def find_source(settings: Settings, name: str) -> Source:
     Raises:
         ConfigError: there is none of that name, or its YAML cannot be used.
     """
-    folder = settings.paths.sources
-    files = sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")]) if folder.is_dir() else []
-    known: dict[str, Path] = {}
-    for file in files:
-        try:
-            known[str(read_mapping(file).get("source"))] = file
-        except ConfigError:
-            if file.stem == name:
-                raise
-    if name not in known:
-        raise ConfigError(
-            str(folder), f"no source `{name}`", f"one of {', '.join(known) or '(there are none)'}",
-            did_you_mean(name, list(known)) or "propose one with: userops onboard FILE",
-        )  # fmt: skip
-    return load_source(known[name], settings)
+    return (read_sources(settings) if source_files(settings) else Sources()).named(name)
 
 
 def _choose(source: Source, listing: Listing, file: str | None) -> LandingFile:

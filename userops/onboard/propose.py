@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +350,9 @@ def _complete_touches(proposal: Proposal, lines: dict[str, Line]) -> None:
         lines["campaign_id"] = Line(
             "campaign_id", {"value": proposal.source}, "the file names no campaign: its own name"
         )
+    if "channel" in lines and not {"touch_id", "touch_time"} & set(lines):
+        check = "the channel of the touch, or one the customer buys through? then: channel: {value: email}"
+        lines["channel"] = replace(lines["channel"], check=lines["channel"].check or check)
     flags = outcome_flags(proposal.profiles)
     if "outcome" not in lines and flags:
         arms = " ".join(f"when {_is_set(profile)} then {literal(outcome)}" for outcome, profile in flags)

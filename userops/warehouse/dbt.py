@@ -126,8 +126,7 @@ def run_dbt(
         folder.mkdir(parents=True, exist_ok=True)
     variables = dbt_vars(settings, as_of, funnel_max_steps(settings), extra_vars)
     arguments = [
-        sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-use-colors", "--no-version-check",
-        *command, "--vars", json.dumps(variables),
+        sys.executable, "-m", "userops.warehouse.dbt_process", *command, "--vars", json.dumps(variables),
     ]  # fmt: skip
     if selector:
         arguments += ["--selector", selector]

@@ -298,7 +298,7 @@ def parsed_project(dbt_home: Settings) -> Manifest:
     """The dbt project, parsed once for all tests."""
     Lake(dbt_home.paths.lake, dbt_home.tz).reset()
     with pytest.MonkeyPatch.context() as patch:
-        _set_dbt_environment(patch, dbt_home)
+        set_dbt_environment(patch, dbt_home)
         result = dbtRunner().invoke(["parse", "--quiet", "--no-partial-parse"])
         DuckDBConnectionManager.close_all_connections()
     assert isinstance(result.result, Manifest), result.exception
@@ -316,12 +316,13 @@ def lake(dbt_home: Settings) -> Lake:
 @pytest.fixture
 def warehouse(dbt_home: Settings, parsed_project: Manifest, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     """An empty warehouse beside the lake."""
-    _set_dbt_environment(monkeypatch, dbt_home)
+    set_dbt_environment(monkeypatch, dbt_home)
     empty = Warehouse(dbt_home, dbtRunner(manifest=parsed_project))
     empty.reset()
     return empty
 
 
-def _set_dbt_environment(patch: pytest.MonkeyPatch, settings: Settings) -> None:
+def set_dbt_environment(patch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Set what profiles.yml and the sources read, for dbt in this process."""
     for name, value in {**dbt_environment(settings), "DBT_LOG_LEVEL_FILE": "none"}.items():
         patch.setenv(name, value)

@@ -270,15 +270,15 @@ def test_a_transfer_that_is_cut_is_done_again(server, settings):
 
 
 def test_when_every_transfer_fails_the_source_is_given_up(server, settings):
-    for number in range(5):
+    for number in range(10, 50):
         server.put(f"{number}.csv", os.urandom(100_000))
     with line_to("127.0.0.1", server.server_port) as line:
-        line.cuts = [50_000] * 100
-        with pytest.raises(SourceFileError, match=r"file 2\.csv.*after 4 tries"):
+        line.cuts = [50_000] * 200
+        with pytest.raises(SourceFileError, match=r"file 12\.csv.*after 4 tries"):
             list_source(settings, web(server, url=f"http://127.0.0.1:{line.port}/exports"))
-    assert len(line.cuts) == 100 - 3 * 4
+    assert 3 * 4 <= 200 - len(line.cuts) < 40 * 4  # those under way with the third one are tried, not all
     assert copies(settings) == []
-    assert len(contents(list_source(settings, web(server)))) == 5
+    assert len(contents(list_source(settings, web(server)))) == 40
 
 
 def test_a_file_that_comes_shorter_than_announced_is_not_taken(server, settings):

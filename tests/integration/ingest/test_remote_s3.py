@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -123,6 +124,51 @@ def test_objects_below_the_prefix_are_fetched_whole_and_named_after_their_source
     assert calls[-1] == ("shop/dt=1/a.csv", 12_000_004, 12_000_004)
     assert len(calls) > 4  # the large file is told of while it comes
     assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
+
+
+def test_many_small_objects_come_several_at_a_time(server, settings, monkeypatch):
+    names = [f"shop/{number:02}.csv" for number in range(24)]
+    for number, name in enumerate(names):
+        server.put(name, b"x\n" * number)
+    under_way, most, lock = 0, 0, threading.Lock()
+    backend = type(server.backend)
+    answer = backend.get_object
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.05)
+        with lock:
+            under_way -= 1
+        return answer(*arguments, **options)
+
+    monkeypatch.setattr(backend, "get_object", slow)
+    calls, progress = tally()
+    listing = list_source(settings, remote_source(**SHOP), progress)
+    assert 1 < most <= 8
+    assert [file.relative for file in listing.files] == names
+    assert contents(listing) == {name: b"x\n" * number for number, name in enumerate(names)}
+    assert calls[-1] == (names[-1], 2 * sum(range(24)), 2 * sum(range(24)))
+    assert [done for _, done, _ in calls] == sorted(done for _, done, _ in calls)
+
+
+def test_of_many_objects_every_one_that_vanishes_is_told_of_in_order(server, settings, monkeypatch):
+    names = [f"shop/{number:02}.csv" for number in range(12)]
+    for name in names:
+        server.put(name)
+    backend = type(server.backend)
+    answer = backend.get_object
+
+    def gone(self: Any, bucket: str, key: str, *arguments: Any, **options: Any) -> Any:
+        time.sleep(0.1 if key == names[3] else 0)  # the first in order is the last to be told
+        return None if key in (names[3], names[7], names[9]) else answer(self, bucket, key, *arguments, **options)
+
+    monkeypatch.setattr(backend, "get_object", gone)
+    listing = list_source(settings, remote_source(**SHOP))
+    assert [text.partition(": ")[0] for text in listing.waiting] == [names[3], names[7], names[9]]
+    assert len(listing.files) == 9
 
 
 def test_a_second_run_fetches_only_what_is_new_or_changed(server, settings):

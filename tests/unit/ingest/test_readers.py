@@ -17,6 +17,7 @@ from userops.ingest import decode
 from userops.ingest.readers import (
     EXTRAS,
     LINE,
+    ODD,
     RAW,
     RECORD,
     LandingFile,
@@ -548,6 +549,63 @@ class TestJsonDocument:
                 "union all select record_number, raw from structural_rejects order by n"
             )
         assert [json.loads(text) for _, text in texts] == values
+
+
+class TestOddSigns:
+    """ODD may be true for nothing, but never false where a value has a control character or a wide blank."""
+
+    @pytest.mark.parametrize(
+        ("text", "odd"),
+        [
+            ("id,x\n1,plain 中。文\n", False),
+            ('id,x\n1,"quoted, ""twice"""\n', False),
+            ("id,x\r\n1,2\r\n", False),
+            ("id,x\n1,\ta\n", True),
+            ("id,x\n1,a\x1f\n", True),
+            ("id,x\n1,a\u00a0\n", True),
+            ("id,x\n1,\u3000a\n", True),
+            ('id,x\n1,"a\n"\n', True),
+            ("id,x\n1,a\n\n2,b\0\n", True),
+        ],
+    )
+    def test_of_csv(self, read, text, odd):
+        found = read(text.encode())
+        assert found.query(f"select distinct {ODD} from source_rows") == [(odd,)]
+
+    @pytest.mark.parametrize("chunk", [1, 2, 3, 5])
+    @pytest.mark.parametrize("sign", ["\u00a0", "\u3000"])
+    def test_of_csv_across_blocks(self, read, monkeypatch, chunk, sign):
+        monkeypatch.setattr(decode, "_CHUNK", chunk)
+        found = read(f"id,x\n1,中{sign}a\n".encode())
+        assert found.query(f"select distinct {ODD} from source_rows") == [(True,)]
+
+    @pytest.mark.parametrize(
+        ("value", "odd"),
+        [
+            ("plain 中。文", False),
+            (r"\"quoted\" \u4e2d \/ \\", False),
+            *(
+                (value, True)
+                for value in (r"\ta", r"a\n", r"\r", r"\u001f", r"\u0009", r"\u00A0", r"\u00a0a", r"a\u3000")
+            ),
+            ("\u00a0a", True),
+            ("a\u3000", True),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["jsonl", "json"])
+    def test_of_json(self, read, kind, value, odd):
+        text = f'{{"id": "{value}"}}'
+        found = read((text if kind == "jsonl" else f"[{text}]").encode(), wanted=["id"], type=kind)
+        assert found.query(f"select distinct {ODD} from source_rows") == [(odd,)]
+
+    def test_json_texts_have_no_bare_control_characters(self, read):
+        """What makes it enough to look for escapes."""
+        found = read(b'{"id": "a\tb"}\n{"id": "a\x1fb"}\n', wanted=["id"], type="jsonl")
+        assert [number for number, *_ in found.rejects()] == [1, 2]
+
+    def test_of_a_folder(self, read):
+        found = read(b"id,x\n1,2\n", relative="shop/dt=%C2%A0a/file")
+        assert found.query(f"select distinct {ODD} from source_rows") == [(True,)]
 
 
 def test_first_keys():

@@ -172,6 +172,15 @@ def test_a_campaign_file_of_flags(propose):
     }
 
 
+def test_a_campaign_file_without_times_may_tell_of_the_customers_channel(propose):
+    rows = [("Mens E-Mail" if n % 2 else "No E-Mail", ("Phone", "Web")[n % 2], n % 2, 0) for n in range(60)]
+    proposal = propose(csv_text("segment,channel,visit,conversion", rows), "hillstrom.csv")
+    assert values(proposal)["channel"] == "channel"
+    assert any(check.startswith("columns.channel: the channel of the touch, or") for check in proposal.checks)
+    timed = propose(csv_text("segment,channel,visit,conversion,sent_at", [(*row, START) for row in rows]), "t.csv")
+    assert not any(check.startswith("columns.channel") for check in timed.checks)
+
+
 def test_a_currency_sign_gives_the_currency(propose):
     rows = [(n, START, f"{n}.500,00 €") for n in range(1, 50)]
     path_text = "order_id;order_time;amount\n" + "".join(f"{a};{b};{c}\n" for a, b, c in rows)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import duckdb
 
 from userops.ingest.decode import LandingFile, Probe, probe_file, sha256_of
-from userops.ingest.readers.common import EXTRAS, LINE, RAW, RECORD, folder_keys, own_columns, unreadable
+from userops.ingest.readers.common import EXTRAS, LINE, ODD, RAW, RECORD, folder_keys, own_columns, unreadable
 from userops.ingest.readers.csv import csv_columns, read_csv_records
 from userops.ingest.readers.json_records import found_keys, read_json_records
 from userops.ingest.readers.parquet import parquet_columns, read_parquet_records
@@ -27,6 +27,7 @@ from userops.ingest.sources import WHITESPACE, FormatSpec, Source
 __all__ = [
     "EXTRAS",
     "LINE",
+    "ODD",
     "RAW",
     "RECORD",
     "LandingFile",
@@ -65,7 +66,7 @@ def read_records(
 ) -> int:
     """Fill `source_rows` and `structural_rejects`, and return the number of records in both.
 
-    `source_rows` holds RECORD (1-based; blank lines are no records), LINE (null in Parquet), RAW (jsonl and json),
+    `source_rows` holds RECORD (1-based; blank lines are no records), LINE (null in Parquet), ODD, RAW (jsonl and json),
     EXTRAS (jsonl and json), `_file`, the folder keys and the file's columns; `structural_rejects` holds record_number,
     line_number, found, expected, raw.
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import duckdb
 
 from userops.errors import SourceFileError, shown_names
-from userops.ingest.decode import LandingFile
+from userops.ingest.decode import LandingFile, has_wide_blank
 from userops.ingest.sources import FILE_COLUMN, ROW_COLUMN
 from userops.sqltext import identifier, literal
 
@@ -19,6 +19,9 @@ from userops.sqltext import identifier, literal
 #: physical line (null where there are none), its text (jsonl and json), and the keys of a JSON record that the
 #: mapping does not speak of, as a JSON object (null when there are none).
 RECORD, LINE, RAW, EXTRAS = ("__userops_record", "__userops_line", "__userops_raw", "__userops_extras")
+
+#: Whether a value of the row may have control characters or wide blanks in it: nearly always known to be false.
+ODD = "__userops_odd"
 
 #: Longest record of a text file, in bytes; a longer one is refused and its beginning is kept.
 MAX_RECORD_BYTES = 8 * 1024 * 1024
@@ -53,6 +56,13 @@ def pseudo_columns(file: LandingFile, columns: Sequence[str]) -> list[str]:
     shown_path = file.relative.encode("utf-8", "backslashreplace").decode("utf-8")
     own = {FILE_COLUMN: literal(shown_path), ROW_COLUMN: RECORD}
     return items + [f"{value} as {identifier(name)}" for name, value in own.items() if name not in taken]
+
+
+def odd_item(file: LandingFile, odd: bool) -> str:
+    """Return the select item ODD: what the reader knows of the file's text, and what its folders and name add."""
+    path = unquote(file.relative)
+    in_path = any(sign < " " for sign in path) or has_wide_blank(path.encode("utf-8", "surrogatepass"))
+    return f"{literal(odd or in_path)} as {ODD}"
 
 
 def check_names(file: LandingFile, names: Sequence[str], place: str) -> None:

@@ -37,6 +37,7 @@ from userops.ingest.readers.common import (
     check_names,
     mapped,
     no_rejects,
+    odd_item,
     own_columns,
     pseudo_columns,
     scalar,
@@ -85,7 +86,9 @@ def read_csv_records(connection: duckdb.DuckDBPyConnection, file: LandingFile, p
         )
     places = {name: place for place, name in enumerate(names)}
     items = [f"record_number as {RECORD}", f"line_number as {LINE}", f"cast(null as varchar) as {RAW}"]
-    items += pseudo_columns(file, names)
+    # Fewer records than lines: line feeds stand within values.
+    several_lines = probe.lines > header + scalar(connection, "select count(*) from csv_lines")
+    items += [odd_item(file, probe.odd_signs or several_lines), *pseudo_columns(file, names)]
     items += [f"c{places[name]} as {identifier(name)}" for name in own_columns(file, names)]
     connection.execute(
         f"""

@@ -25,12 +25,13 @@ from userops.ingest.readers.common import (
     RECORD,
     folder_keys,
     no_rejects,
+    odd_item,
     own_columns,
     pseudo_columns,
     scalar,
 )
 from userops.ingest.readers.json_document import element_stream
-from userops.ingest.readers.lines import FAULT, TEXT, line_stream
+from userops.ingest.readers.lines import FAULT, TEXT, RecordStream, line_stream
 from userops.ingest.sources import PSEUDO_COLUMNS, Source
 from userops.sqltext import identifier, literal
 
@@ -47,7 +48,7 @@ def read_json_records(
     stream = line_stream(file, probe) if source.format.type == "jsonl" else element_stream(file, probe, source.format)
     stream.register(connection, _STREAM)
     try:
-        return _read(connection, file, source, keys)
+        return _read(connection, file, source, keys, stream)
     except duckdb.Error:
         if stream.failure is not None:
             raise stream.failure from None
@@ -83,7 +84,13 @@ def first_keys(keys: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, file: LandingFile, source: Source, keys: Sequence[str]) -> int:
+def _read(
+    connection: duckdb.DuckDBPyConnection,
+    file: LandingFile,
+    source: Source,
+    keys: Sequence[str],
+    stream: RecordStream,
+) -> int:
     # One pass finds out three things of every record, because parsing costs the most: whether it is JSON, whether it
     # has a key twice, and which keys there are. Records of one kind share their keys, so the result is small.
     connection.execute(
@@ -114,7 +121,12 @@ def _read(connection: duckdb.DuckDBPyConnection, file: LandingFile, source: Sour
     own = [key for key in own_columns(file, keys) if key not in PSEUDO_COLUMNS]
     parsed, fields = _fields(own)
     items = [RECORD, LINE, f"trim({TEXT}, chr(10) || chr(13) || chr(9) || ' ') as {RAW}"]
-    items += [_extras(connection, file, source, keys), *pseudo_columns(file, own), *fields]
+    items += [
+        odd_item(file, stream.odd_signs),
+        _extras(connection, file, source, keys),
+        *pseudo_columns(file, own),
+        *fields,
+    ]
     connection.execute(
         f"""
         create or replace temp view source_rows as

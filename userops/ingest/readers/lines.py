@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,15 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from userops.ingest.decode import MIN_FREE_BYTES, LandingFile, Probe, text_blocks, without_lines
+from userops.ingest.decode import (
+    MIN_FREE_BYTES,
+    LandingFile,
+    Probe,
+    has_wide_blank,
+    line_feeds,
+    text_blocks,
+    without_lines,
+)
 from userops.ingest.readers.common import LINE, MAX_RECORD_BYTES, RECORD, shown
 
 #: Columns of a stream beside RECORD and LINE: the record as text, and why it cannot be one, or null.
@@ -21,6 +30,8 @@ SCHEMA = pa.schema([(RECORD, pa.int64()), (LINE, pa.int64()), (TEXT, pa.string()
 
 _LINE_FEED, _BLANK, _MARK = 10, 32, 0xEF
 _UTF8_MARK = b"\xef\xbb\xbf"
+#: Escapes of control characters and wide blanks; JSON has no control character in a text but by these.
+_ODD_ESCAPE = re.compile(rb"\\(?:[bfnrt]|u(?:00[01aA]|3000))")
 
 
 class RecordStream:
@@ -30,6 +41,7 @@ class RecordStream:
     cheaper than unpacking and cutting the text again. Where the disk has no room, every scan reads the file anew.
 
     Attributes:
+        odd_signs: whether a JSON text of the records scanned so far may hold a control character or a wide blank.
         failure: the error that ended the last scan, if any; DuckDB only passes its text on.
     """
 
@@ -37,6 +49,7 @@ class RecordStream:
         self._batches = batches
         self._scratch = scratch.with_name(f"{scratch.name}.arrow")
         self._kept = self._keeping = False
+        self.odd_signs = False
         self.failure: Exception | None = None
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
@@ -61,6 +74,7 @@ class RecordStream:
             with pa.OSFile(str(self._scratch), "wb") as out, pa.ipc.new_file(out, SCHEMA) as writer:
                 room = True
                 for batch in batches:
+                    self._note_odd_signs(batch)
                     room = room and _has_room(self._scratch, batch.nbytes)
                     if room:
                         writer.write_batch(batch)
@@ -68,6 +82,11 @@ class RecordStream:
             self._kept = room
         finally:
             self._keeping = False
+
+    def _note_odd_signs(self, batch: pa.RecordBatch) -> None:
+        if not self.odd_signs:
+            text = batch.column(TEXT).buffers()[2]
+            self.odd_signs = text is not None and _has_odd_sign(text.to_pybytes())
 
     def _from_scratch(self) -> Iterator[pa.RecordBatch]:
         with pa.memory_map(str(self._scratch)) as file:
@@ -95,6 +114,10 @@ def line_stream(file: LandingFile, probe: Probe, skip_lines: int = 0) -> RecordS
     return RecordStream(batches, probe.scratch)
 
 
+def _has_odd_sign(text: bytes) -> bool:
+    return (b"\\" in text and _ODD_ESCAPE.search(text) is not None) or has_wide_blank(text)
+
+
 def _has_room(scratch: Path, size: int) -> bool:
     return shutil.disk_usage(scratch.parent).free - size > MIN_FREE_BYTES
 
@@ -119,7 +142,7 @@ def _numbered(blocks: Iterator[bytes], line: int) -> Iterator[pa.RecordBatch]:
             text = b"".join([*parts, block[:cut]])
             batch = line_batch(text, record, line, dropped)
             record += batch.num_rows
-            line += text.count(b"\n")
+            line += line_feeds(text)
             yield batch
             parts, held, dropped, block = [], 0, 0, block[cut:]
         if held > MAX_RECORD_BYTES:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import duckdb
 
 from userops.ingest.decode import LandingFile, Probe
-from userops.ingest.readers.common import LINE, RAW, RECORD, no_rejects, own_columns, pseudo_columns, scalar, unreadable
+from userops.ingest.readers.common import (
+    LINE,
+    RAW,
+    RECORD,
+    no_rejects,
+    odd_item,
+    own_columns,
+    pseudo_columns,
+    scalar,
+    unreadable,
+)
 from userops.sqltext import identifier, literal
 
 
@@ -26,7 +36,7 @@ def read_parquet_records(connection: duckdb.DuckDBPyConnection, file: LandingFil
     """Make `source_rows` a view of the file; return its number of rows."""
     columns = list(parquet_columns(connection, file, probe))
     items = [f"file_row_number + 1 as {RECORD}", f"cast(null as bigint) as {LINE}", f"cast(null as varchar) as {RAW}"]
-    items += [*pseudo_columns(file, columns), *map(identifier, own_columns(file, columns))]
+    items += [odd_item(file, True), *pseudo_columns(file, columns), *map(identifier, own_columns(file, columns))]
     limit = "" if probe.limit is None else f"where file_row_number < {probe.limit}"
     connection.execute(
         f"""

@@ -22,6 +22,7 @@ from userops.ingest.readers.common import (
     RECORD,
     check_names,
     no_rejects,
+    odd_item,
     own_columns,
     pseudo_columns,
     scalar,
@@ -92,7 +93,8 @@ def _read(connection: duckdb.DuckDBPyConnection, file: LandingFile, spec: Format
     )
     own = own_columns(file, columns)
     places = {name: place for place, name in enumerate(columns, start=1)}
-    items = [RECORD, LINE, f"cast(null as varchar) as {RAW}", *pseudo_columns(file, columns)]
+    items = [RECORD, LINE, f"cast(null as varchar) as {RAW}", odd_item(file, True)]
+    items += pseudo_columns(file, columns)
     items += [f"fields[{places[name]}] as {identifier(name)}" for name in own]
     broken = scalar(connection, "select count(*) from structural_rejects")
     kept = f"anti join structural_rejects as refused on refused.record_number = cut_lines.{RECORD}" if broken else ""

@@ -8,7 +8,7 @@ from datetime import date
 from userops.contracts.entities import ColumnType, Entity
 from userops.ingest.sources import Source
 from userops.ingest.transform.fields import Field
-from userops.ingest.transform.values import disagrees_with_currency
+from userops.ingest.transform.values import disagrees_with_currency, is_one_of
 from userops.sqltext import identifier, literal
 
 #: Reason codes that say a value could not be read as its column's type: many of them in a file are type drift.
@@ -101,9 +101,9 @@ def _currency_rules(fields: list[Field], money: Money) -> list[Rule]:
     mapped = any(field.column.name == "currency" for field in fields)
     if money.rated is None or not mapped or not amounts:
         return []
-    usable = ", ".join(literal(code) for code in sorted({money.project, *money.rated}))
+    usable = is_one_of("currency", sorted({money.project, *money.rated}))
     some_amount = " or ".join(f"{name} is not null" for name in amounts)
-    test = f"currency is not null and currency not in ({usable}) and ({some_amount})"
+    test = f"currency is not null and not {usable} and ({some_amount})"
     expected = f"{money.project}, or a currency listed in exchange_rates.csv"
     return [Rule(test, "no_exchange_rate", "currency", "currency", expected)]
 

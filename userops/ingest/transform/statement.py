@@ -10,7 +10,7 @@ import duckdb
 
 from userops.contracts.entities import Column, ColumnType, Entity
 from userops.ingest.lake import NO_DATE
-from userops.ingest.readers import LINE, RAW, RECORD
+from userops.ingest.readers import LINE, ODD, RAW, RECORD
 from userops.ingest.sources import Source
 from userops.ingest.transform import times, values
 from userops.ingest.transform.fields import Field, bind_fields
@@ -20,7 +20,10 @@ from userops.ingest.transform.zones import local_time
 from userops.sqltext import identifier, literal
 
 #: Separates the values in a row's fingerprint, and begins the fingerprint of a row that has this sign in a value.
+_SEPARATOR = "\x1f"
 _BETWEEN, _WITH_LENGTHS = "chr(31)", "chr(30)"
+#: SQL name of ODD behind the first layer.
+_ODD = "may_be_odd"
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def canonical_sql(
     rules = rules_of(contract, fields, source, run.bounds, run.money)
     layers = _Layers(connection, source, run, fields, new)
     names = ", ".join(identifier(name) for name in contract.column_names)
-    filled = {field.column.name for field in fields} | ({"properties"} if new.kept else set())
+    mapped = {field.column.name for field in fields} | ({"properties"} if new.kept else set())
+    filled = [column for column in contract.stored_columns if column.name in mapped]
     refused = " or ".join(f"({rule.test})" for rule in rules)
     rows = f"""
     with {layers.dated()},
@@ -78,7 +82,7 @@ def canonical_sql(
         select
             *,
             case when {_filtered(source)} then 'filtered' when {refused} then 'refused' else 'loaded' end as state,
-            {_fingerprint([column for column in contract.stored_columns if column.name in filled])} as fingerprint
+            {_fingerprint(source, filled)} as fingerprint
         from dated
     )
     select
@@ -131,7 +135,7 @@ class _Layers:
         return ",\n".join(sql)
 
     def _mapped(self, raw: str) -> list[str]:
-        columns = [f"{RECORD} as record_number"]
+        columns = [f"{RECORD} as record_number", f"{ODD} as {_ODD}"]
         if raw:
             columns += [f"{LINE} as line_number", f"{raw} as raw"]
         if self.source.filter:
@@ -144,7 +148,8 @@ class _Layers:
         columns = []
         for field in self.fields:
             computed = field.mapping.expr is not None
-            columns.append(f"{values.trimmed(field.raw + '.v' * computed, field.kind)} as {field.value}")
+            odd = "true" if computed or field.mapping.constant is not None else _ODD
+            columns.append(f"{values.trimmed(field.raw + '.v' * computed, field.kind, odd)} as {field.value}")
             if computed:
                 columns.append(f"{field.raw} is null as {field.failed}")
         if self.new.kept:
@@ -225,7 +230,7 @@ def _raw_row(columns: Mapping[str, str]) -> str:
     return f"coalesce({RAW}, cast(to_json({{{fields}}}) as varchar))" if fields else RAW
 
 
-def _fingerprint(filled: list[Column]) -> str:
+def _fingerprint(source: Source, filled: list[Column]) -> str:
     """The row as one text that no other row has: which columns have a value, then the values.
 
     Columns without a value leave no trace, so a column that the contract gets later changes no older row's text. Values
@@ -237,8 +242,21 @@ def _fingerprint(filled: list[Column]) -> str:
     values_ = f"concat_ws({_BETWEEN}, {present}, {', '.join(_stable_text(column) for column in filled)})"
     texts = [identifier(column.name) for column in filled if column.type.duckdb == "VARCHAR"]
     lengths = ", ".join(f"strlen({text})" for text in texts)
-    ambiguous = " or ".join(f"contains({text}, {_BETWEEN})" for text in texts)
+    tests = [
+        f"({_may_have_separator(source, column)} and contains({identifier(column.name)}, {_BETWEEN}))"
+        for column in filled
+        if column.type.duckdb == "VARCHAR"
+    ]
+    ambiguous = " or ".join(tests)
     return f"case when {ambiguous} then concat_ws({_BETWEEN}, {_WITH_LENGTHS}, {lengths}, {values_}) else {values_} end"
+
+
+def _may_have_separator(source: Source, column: Column) -> str:
+    """SQL of whether a text may have the sign between values in it: the file may, or what the mapping makes of it."""
+    mapping = source.columns.get(column.name)
+    computed = mapping is not None and (mapping.expr is not None or _SEPARATOR in str(mapping.constant))
+    renamed = column.name == "event_name" and any(_SEPARATOR in name for name in source.event_names.values())
+    return "true" if computed or renamed else _ODD
 
 
 def _number_of(column: Column) -> str:

@@ -75,8 +75,8 @@ def read_time(field: Field) -> tuple[str, str]:
     if field.column.type is ColumnType.DATE:
         # A date written with a time and an offset is that day where it was written: no zone changes it.
         return nothing, local
-    # Every value is read as a local time, for that is cheap; where it has an offset, the UTC time wins.
-    return f"case when {has_offset} then timezone('UTC', try_cast({spelled} as timestamptz)) end", local
+    moment = f"case when {has_offset} then timezone('UTC', try_cast({spelled} as timestamptz)) end"
+    return moment, f"case when not ({has_offset}) then {local} end"
 
 
 def converted_time(connection: duckdb.DuckDBPyConnection, field: Field, zone: str) -> str:

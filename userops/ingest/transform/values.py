@@ -14,27 +14,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from userops.ingest.decode import WIDE_BLANKS
 from userops.ingest.sources import Source
 from userops.ingest.transform.currencies import ISO_CODES, SIGNS
 from userops.ingest.transform.fields import FLOAT_EXACT, INTEGER_TYPES, Field
 from userops.sqltext import literal
 
-#: No-break and ideographic space.
-_WIDE_BLANKS = (160, 12288)
-_SPACES = " || ".join(f"chr({sign})" for sign in (32, 9, 10, 11, 12, 13, *_WIDE_BLANKS))
+_SPACES = " || ".join(f"chr({sign})" for sign in (32, 9, 10, 11, 12, 13, *WIDE_BLANKS))
 _TRUE = ("true", "t", "yes", "y", "1", "1.0", "on", "是")
 _FALSE = ("false", "f", "no", "n", "0", "0.0", "off", "否")
+_WORDS = ((_TRUE, "true"), (_FALSE, "false"))
 #: Signs of amounts in other scripts, and what they mean here.
 _FULL_WIDTH = "０１２３４５６７８９．，（）＋－−﹣￥＄￡￦’＇\u00a0\u2007\u2009\u202f\u3000"
 _ASCII = "0123456789.,()+---¥$£₩''     "
 
 
-def trimmed(value: str, kind: str) -> str:
-    """Return SQL of a source value without blanks around it; null where nothing is left, or where a float is NaN."""
+def trimmed(value: str, kind: str, odd: str = "true") -> str:
+    """Return SQL of a source value without blanks around it; null where nothing is left, or where a float is NaN.
+
+    Args:
+        odd: SQL of whether the value may have control characters or wide blanks in it.
+    """
     if kind == "VARCHAR":
         # Looking for a blank is far cheaper than trimming a set of characters. An empty text is below '!' too.
-        wide = " or ".join(f"contains({value}, chr({sign}))" for sign in _WIDE_BLANKS)
-        may_have_blank = f"{value} < '!' or {value}[-1] <= ' ' or {wide}"
+        wide = " or ".join(f"contains({value}, chr({sign}))" for sign in WIDE_BLANKS)
+        may_have_blank = f"{value} < '!' or suffix({value}, ' ') or ({odd} and ({value}[-1] < ' ' or {wide}))"
         return f"case when {may_have_blank} then nullif(trim({value}, {_SPACES}), '') else {value} end"
     if kind in FLOAT_EXACT:
         return f"case when not isnan({value}) then {value} end"
@@ -61,8 +67,9 @@ def boolean(value: str, kind: str) -> str:
     if kind == "BOOLEAN":
         return value
     text = f"lower(cast({value} as varchar))"
-    options = (", ".join(literal(word) for word in words) for words in (_TRUE, _FALSE))
-    return "case when {0} in ({1}) then true when {0} in ({2}) then false end".format(text, *options)
+    # DuckDB makes a join of a long IN list, and behind a join rows are no longer in the file's order.
+    arms = [f"when {literal(word)} then {answer}" for words, answer in _WORDS for word in words]
+    return f"case {text} {' '.join(arms)} end"
 
 
 def json_object(value: str, kind: str) -> str:
@@ -111,16 +118,18 @@ def amount(field: Field) -> str:
     return f"case when {written} is null then {plain} when {well_formed} then {signed} end"
 
 
+def is_one_of(code: str, codes: Iterable[str]) -> str:
+    """Return SQL of whether a code of three letters is in a list, without the join DuckDB makes of a long IN list."""
+    return f"contains({literal(' '.join(codes))}, {code})"
+
+
 def disagrees_with_currency(field: Field, currency: str) -> str | None:
     """Return SQL of whether a written amount names another currency than the row's; None where it cannot name one."""
     if field.kind != "VARCHAR" or field.column.type.value != "money":
         return None
     written = field.helper("written")
     sign = f"regexp_extract({written}, {literal('|'.join([*map(_escaped, SIGNS), '[A-Z]{3}']))})"
-    arms = " ".join(
-        f"when {literal(text)} then {currency} not in ({', '.join(literal(code) for code in codes)})"
-        for text, codes in SIGNS.items()
-    )
+    arms = " ".join(f"when {literal(text)} then not {is_one_of(currency, codes)}" for text, codes in SIGNS.items())
     return f"{written} is not null and case {sign} when '' then false {arms} else {currency} <> {sign} end"
 
 
