@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,21 +15,21 @@ from userops.orchestration import READER_POOL, WRITER_POOL, airflow_environment
 from userops.steps import DAILY_STEPS, TRAINING_STEPS
 
 _INSPECT = """
-import json, time, warnings
+import json, sys, warnings
 import airflow, airflow.models, airflow.sdk
 from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow.dag_processing.dagbag import DagBag
 seconds = {}
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    started = time.monotonic()
+    before = set(sys.modules)
     bag = DagBag(dag_folder=DAGS)
-    total = time.monotonic() - started
+    imported = set(sys.modules) - before
 print("RESULT" + json.dumps({
     "errors": bag.import_errors,
     "warnings": [str(w.message) for w in caught if DAGS in str(w.filename)],
     "captured": {str(k): str(v) for k, v in getattr(bag, "captured_warnings", {}).items()},
-    "stats": [{"file": s.file, "seconds": s.duration.total_seconds()} for s in bag.dagbag_stats],
+    "imported": sorted({name.partition(".")[0] for name in imported}),
     "dags": {
         dag_id: {
             "tasks": [t.task_id for t in dag.topological_sort()],
@@ -72,9 +71,10 @@ def test_the_dags_import_without_errors_or_warnings(inspected):
     assert set(inspected["dags"]) == {"user_ops_daily", "churn_model_weekly"}
 
 
-def test_each_file_parses_in_less_than_a_second(inspected):
-    for stat in inspected["stats"]:
-        assert stat["seconds"] < 1.0, stat
+def test_parsing_the_dags_imports_nothing_heavy(inspected):
+    heavy = {"dbt", "duckdb", "great_expectations", "lightgbm", "numpy", "pandas", "pyarrow", "scipy", "sklearn"}
+    assert "userops" in inspected["imported"]
+    assert not heavy & set(inspected["imported"])
 
 
 @pytest.mark.parametrize(("dag_id", "steps"), [("user_ops_daily", DAILY_STEPS), ("churn_model_weekly", TRAINING_STEPS)])
@@ -104,20 +104,6 @@ def test_a_dag_has_what_a_person_on_call_needs(inspected, dag_id):
     assert dag["owner"] == "data-engineering"
     assert "userops" in dag["tags"]
     assert dag["doc"]
-
-
-def test_dag_files_hold_no_heavy_import():
-    heavy = (
-        "import lightgbm",
-        "import great_expectations",
-        "import dbt",
-        "import pandas",
-        "import duckdb",
-        "import sklearn",
-    )
-    for file in (PROJECT_ROOT / "dags").glob("*.py"):
-        text = Path(file).read_text(encoding="utf-8")
-        assert not [name for name in heavy if name in text], file
 
 
 def test_telemetry_is_off(inspected):

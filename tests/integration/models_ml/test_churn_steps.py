@@ -54,7 +54,7 @@ def _shop_queries(small_lake: SimpleNamespace, last: date, seed: int = 5) -> tup
 
 
 def _base(settings: Settings, as_of: date) -> None:
-    run_dbt(settings, as_of, command=("run",), selector="base")
+    run_dbt(settings, as_of, ("build", "--resource-type", "model", "--resource-type", "seed"), selector="base")
 
 
 def _query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:

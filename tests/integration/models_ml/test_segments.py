@@ -1,4 +1,4 @@
-"""The step `segment` on a real warehouse file: known groups are found, found again, and come back through dbt."""
+"""The step `segment` on a real warehouse file: known groups are found and found again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -23,8 +22,6 @@ from models_ml.segments.steps import segment
 from userops.config import PROJECT_ROOT, Settings
 from userops.errors import BuildError, ModelError
 from userops.steps import StepContext, StepReport
-from userops.warehouse.connect import read_warehouse
-from userops.warehouse.dbt import run_dbt
 
 DAY = date(2024, 6, 30)
 REFIT = DAY + timedelta(days=28)
@@ -312,90 +309,6 @@ def test_a_kill_between_two_writes_leaves_nothing_half_and_running_again_mends_i
             assert pq.read_table(file).num_rows > 0
     run(settings, personas)
     assert (written(settings.paths.scores), written(settings.paths.models)) == whole
-
-
-def test_segments_come_back_through_dbt_with_who_came_and_went(settings: Settings, small_lake: SimpleNamespace) -> None:
-    small_lake.write(settings.paths.lake)
-    days = [DAY, DAY + timedelta(days=1), DAY + timedelta(days=3)]
-    personas = people(SIZES)
-    _lists(settings, days[0])
-    assert _stored(settings) == ([], []), "no segments yet: empty tables"
-
-    # On the second day some bargain hunters have become browsers, some users are new and some are silent for too long.
-    second = personas.copy()
-    browsers = people({"browsers": 30}, seed=9).drop(columns=["user_id", "kind"])
-    second.loc[second.index[150:180], browsers.columns] = browsers.to_numpy()
-    second.loc[second.index[-20:], "days_since_last_active"] = 500
-    second = pd.concat([second, people({"authors": 115}).iloc[100:]])
-    for day, today in zip(days, (personas, second, personas), strict=True):
-        run(settings, today, day)
-        _lists(settings, day)
-    _check_moves(settings, days)
-
-    # The first day is assigned again with other users: the second day's moves change with it, without a run of its own.
-    run(settings, personas.iloc[:-50], days[0])
-    _lists(settings, days[2])
-    _check_moves(settings, days)
-    stored = _stored(settings)
-    _lists(settings, days[2], full_refresh=True)
-    assert _stored(settings) == stored
-
-    # Back in time the later days are gone, and there again once their day is run.
-    _lists(settings, days[1])
-    assert {row[0] for row in _stored(settings)[0]} == set(days[:2])
-    _lists(settings, days[2])
-    assert _stored(settings) == stored
-
-    # Assignments whose profiles were never written are of no date.
-    (profiles,) = (settings.paths.scores / "segment_profiles" / f"as_of_date={days[1]}").glob("*.parquet")
-    table = pq.read_table(profiles, partitioning=None)
-    other = pd.Series(["another"] * table.num_rows)
-    place = table.column_names.index("run_version")
-    pq.write_table(table.set_column(place, table.schema.field(place), [other.to_list()]), profiles)
-    _lists(settings, days[2])
-    assert {row[0] for row in _stored(settings)[0]} == {days[0], days[2]}
-    assert {row[0] for row in _stored(settings)[1]} == {days[0], days[2]}
-
-
-def _lists(settings: Settings, as_of: date, full_refresh: bool = False) -> None:
-    models = ("fct_persona_segments", "dim_persona_segments")
-    run_dbt(
-        settings, as_of, ("build", "--exclude-resource-types", "unit_test"), select=models, full_refresh=full_refresh
-    )
-
-
-def _stored(settings: Settings) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
-    with read_warehouse(settings) as connection:
-        return (
-            connection.execute("select as_of_date, * from fct_persona_segments order by all").fetchall(),
-            connection.execute("select * from dim_persona_segments order by all").fetchall(),
-        )
-
-
-def _check_moves(settings: Settings, days: list[date]) -> None:
-    """Compare the moves of each date with those counted by hand from the files."""
-    with read_warehouse(settings) as connection:
-        rows = connection.execute(
-            "select as_of_date, segment_id, users, user_share, previous_users, users_stayed, users_moved_in, "
-            "users_entered, users_moved_out, users_left, previous_as_of_date from dim_persona_segments"
-        ).fetchall()
-    assert {row[0] for row in rows} == set(days)
-    before: dict[str, str] = {}
-    for previous, day in zip([None, *days], days, strict=False):
-        now = assigned(settings, day)
-        mine = {row[1]: row[2:] for row in rows if row[0] == day}
-        assert set(mine) == set(now.values())
-        for one, found in mine.items():
-            here = {user for user, where in now.items() if where == one}
-            there = {user for user, where in before.items() if where == one}
-            assert found == (
-                len(here), len(here) / len(now), len(there), len(here & there),
-                sum(user in before for user in here - there), sum(user not in before for user in here),
-                sum(user in now for user in there - here), sum(user not in now for user in there), previous,
-            )  # fmt: skip
-        before = now
-    assert any(row[6] for row in rows), "somebody moved"
-    assert any(row[9] for row in rows), "somebody left"
 
 
 def test_the_step_is_one_of_the_day_between_scores_and_lists() -> None:
