@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from userops.config import Settings, load_settings
+
+if TYPE_CHECKING:
+    from tests.parsed_project import ParsedProject
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -38,6 +41,33 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
         return load_settings(**overrides)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def between_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all workers of this test run share; what is made in it is made under a lock."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "between_workers"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dbt_project(between_workers: Path) -> ParsedProject:
+    """Return the dbt project, parsed once for all workers, to be run in the process of the tests."""
+    from tests.parsed_project import parse
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("USEROPS_")]:
+            patch.delenv(name)
+        return parse(between_workers / "parsed_dbt_project")
+
+
+@pytest.fixture
+def dbt_in_process(dbt_project: ParsedProject) -> Iterator[None]:
+    """`run_dbt` starts no child."""
+    with dbt_project.instead_of_a_child():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.e2e.instances import prepare_airflow
 from userops.config import PROJECT_ROOT
 from userops.orchestration import READER_POOL, WRITER_POOL, airflow_environment
 from userops.steps import DAILY_STEPS, TRAINING_STEPS
@@ -49,14 +50,13 @@ print("RESULT" + json.dumps({
 
 
 @pytest.fixture(scope="module")
-def inspected(tmp_path_factory):
+def inspected(tmp_path_factory, between_workers):
     from userops.config import load_settings
 
     home = tmp_path_factory.mktemp("airflow")
     settings = load_settings().model_copy(update={"home": home})
-    settings.paths.airflow_home.mkdir(parents=True)
+    prepare_airflow(settings, between_workers)
     environment = airflow_environment(settings)
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
     code = _INSPECT.replace("DAGS", repr(str(PROJECT_ROOT / "dags")))
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

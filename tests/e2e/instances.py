@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from filelock import FileLock
 
 from userops.business_date import logical_date_for
 from userops.config import PROJECT_ROOT, Settings, load_settings
@@ -28,10 +30,19 @@ def airflow(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[
     )
 
 
-def prepare_airflow(settings: Settings) -> None:
+def prepare_airflow(settings: Settings, between_workers: Path) -> None:
+    """Give the instance an Airflow database: a copy of the one that the first test in need of it has made."""
+    first = load_settings(home=str(between_workers / "airflow_instance"), config=str(settings.config))
+    done_before = first.home / "done"
+    with FileLock(between_workers / "airflow.lock"):
+        if not done_before.exists():
+            first.paths.airflow_home.mkdir(parents=True, exist_ok=True)
+            for arguments in (("db", "migrate"), ("pools", "set", WRITER_POOL, "1", "one writer")):
+                done = airflow(first, *arguments)
+                assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+            done_before.touch()
     settings.paths.airflow_home.mkdir(parents=True, exist_ok=True)
-    assert airflow(settings, "db", "migrate").returncode == 0
-    assert airflow(settings, "pools", "set", WRITER_POOL, "1", "one writer").returncode == 0
+    shutil.copy(first.paths.airflow_home / "airflow.db", settings.paths.airflow_home)
 
 
 def dag_run(settings: Settings, dag_id: str, day: date) -> subprocess.CompletedProcess[str]:

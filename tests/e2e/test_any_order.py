@@ -13,19 +13,17 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 import yaml
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.dbt.conftest import Warehouse
+from tests.parsed_project import ParsedProject, environment_of
 from userops.config import Settings, load_settings
 from userops.ingest.lake import ensure_lake
 from userops.steps import StepContext, run_step
@@ -167,7 +165,7 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, dbt_project: ParsedProject) -> Iterator[House]:
     home = tmp_path_factory.mktemp("any_order")
     config = home / "config"
     (config / "sources").mkdir(parents=True)
@@ -180,30 +178,17 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         patch.setenv("USEROPS_CONFIG", str(config))
         chosen = load_settings()
     ensure_lake(chosen)
-    with _dbt_variables(chosen):
-        parsed = dbtRunner().invoke(["parse", "--quiet", "--no-partial-parse"])
-        DuckDBConnectionManager.close_all_connections()
-    assert parsed.success, parsed.exception
-    warehouse = Warehouse(chosen, dbtRunner(manifest=parsed.result))  # type: ignore[arg-type]
+    warehouse = Warehouse(chosen, dbt_project)
 
     def in_this_process(_: Settings, as_of: date, **__: Any) -> DbtResult:
-        """Parsed once; a child process would parse the project for every run."""
-        with _dbt_variables(chosen):
+        """Parsed once, and without the tests and models of churn."""
+        with environment_of(dbt_environment(chosen)):
             warehouse.run(as_of)
         return DbtResult({}, chosen.paths.dbt_target)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "run_dbt", in_this_process)
         yield House(chosen, warehouse)
-
-
-@contextmanager
-def _dbt_variables(chosen: Settings) -> Iterator[None]:
-    """dbt's environment for one call: each test begins without any variable of userops."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**dbt_environment(chosen), "DBT_LOG_LEVEL_FILE": "none"}.items():
-            patch.setenv(name, value)
-        yield
 
 
 @pytest.fixture(scope="module")

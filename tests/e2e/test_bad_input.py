@@ -60,12 +60,14 @@ class TestOneCommandBadInput:
 
 
 @pytest.fixture(scope="module")
-def broken_day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, subprocess.CompletedProcess[str]]:
-    """A shop with a month behind it, on the day its export of orders comes with another header, under Airflow."""
+def broken_day(
+    tmp_path_factory: pytest.TempPathFactory, between_workers: Path
+) -> tuple[Settings, subprocess.CompletedProcess[str]]:
+    """A shop with two weeks behind it, on the day its export of orders comes with another header, under Airflow."""
     tmp = tmp_path_factory.mktemp("broken_day")
     shutil.copytree(PROJECT_ROOT / "config", tmp / "config")
     settings = make_instance(tmp, tmp / "config")
-    exports = simulate(tmp / "exports", SimulationOptions(users=150, days=40, end_date=LAST_DAY, dirt=0.0))
+    exports = simulate(tmp / "exports", SimulationOptions(users=150, days=15, end_date=LAST_DAY, dirt=0.0))
     assert exports.created
     landing = tmp / "exports" / "landing"
     shutil.copytree(landing, settings.paths.landing, ignore=shutil.ignore_patterns(f"*_{LAST_DAY}.*"))
@@ -75,7 +77,7 @@ def broken_day(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, subp
     shutil.copytree(landing, settings.paths.landing, dirs_exist_ok=True)
     orders = settings.paths.landing / "shop" / "orders" / f"orders_{LAST_DAY}.csv"
     orders.write_text(orders.read_text(encoding="utf-8").replace("total", "sum_of_all", 1), encoding="utf-8")
-    prepare_airflow(settings)
+    prepare_airflow(settings, between_workers)
     return settings, dag_run(settings, "user_ops_daily", LAST_DAY)
 
 

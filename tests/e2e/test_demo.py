@@ -15,7 +15,7 @@ from userops.simulate.truth import ranking_quality
 def shop(tmp_path_factory):
     settings = make_instance(tmp_path_factory.mktemp("shop"), PROJECT_ROOT / "config")
     console = Console(record=True, width=140)
-    run_demo(settings, console, users=3_000, days=150)
+    run_demo(settings, console, users=1_500, days=120)
     return settings, console.export_text()
 
 
@@ -85,7 +85,7 @@ class TestDemo:
     def test_a_second_demo_changes_nothing(self, shop):
         settings, _ = shop
         before = fingerprint(settings.paths.published_parquet) | fingerprint(settings.paths.published_exports)
-        run_demo(settings, Console(quiet=True), users=3_000, days=150)
+        run_demo(settings, Console(quiet=True), users=1_500, days=120)
         after = fingerprint(settings.paths.published_parquet) | fingerprint(settings.paths.published_exports)
         assert len(before) > 15
         assert after == before

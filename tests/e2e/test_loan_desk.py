@@ -1,4 +1,4 @@
-"""The whole DAG on events only: BPIC 2012, where a loan application is the user."""
+"""Every step of the day on events only: BPIC 2012, where a loan application is the user."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from datetime import date
 
 import pytest
 
-from tests.e2e.instances import REAL_CONFIG, make_instance, marts, one, prepare_airflow, succeed
+from tests.e2e.instances import REAL_CONFIG, make_instance, marts, one
+from userops.steps import DAILY_STEPS, StepContext, run_step
 
 
 @pytest.fixture(scope="module")
-def loans(tmp_path_factory, shared_data):
+def loans(tmp_path_factory, shared_data, dbt_project):
     settings = make_instance(tmp_path_factory.mktemp("loans"), REAL_CONFIG / "bpic2012")
     shutil.copytree(shared_data / "bpic2012", settings.paths.landing / "bpic2012")
-    prepare_airflow(settings)
-    succeed(settings, "user_ops_daily", date(2012, 3, 14))
+    with dbt_project.instead_of_a_child():
+        for step in DAILY_STEPS:
+            run_step(step, StepContext(settings, date(2012, 3, 14)))
     return settings
 
 

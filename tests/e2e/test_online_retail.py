@@ -11,10 +11,10 @@ from tests.e2e.instances import REAL_CONFIG, make_instance, marts, one, prepare_
 
 
 @pytest.fixture(scope="module")
-def retail(tmp_path_factory, shared_data):
+def retail(tmp_path_factory, shared_data, between_workers):
     settings = make_instance(tmp_path_factory.mktemp("retail"), REAL_CONFIG / "online_retail")
     shutil.copytree(shared_data / "online_retail", settings.paths.landing / "online_retail")
-    prepare_airflow(settings)
+    prepare_airflow(settings, between_workers)
     succeed(settings, "user_ops_daily", date(2011, 12, 9))
     return settings
 

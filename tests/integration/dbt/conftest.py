@@ -16,10 +16,9 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
+from tests.parsed_project import ParsedProject
 from userops.config import PROJECT_ROOT, Settings, load_settings
 from userops.contracts.entities import ENTITIES, Entity
 from userops.ingest.control_tables import CONTROL_COLUMNS
@@ -239,7 +238,7 @@ class Warehouse:
     """dbt on one lake and one DuckDB file."""
 
     settings: Settings
-    runner: dbtRunner
+    project: ParsedProject
 
     def reset(self) -> None:
         """Forget everything built so far."""
@@ -255,8 +254,10 @@ class Warehouse:
         chosen = dbt_vars(self.settings, as_of, FUNNEL_STEPS, variables)
         selection = [] if "--select" in arguments else WITHOUT_CHURN
         invoked = ["build", "--resource-type", "model", "--resource-type", "seed"] if command == "run" else [command]
-        result = self.runner.invoke([*invoked, "--vars", json.dumps(chosen), "--quiet", *selection, *arguments])
-        DuckDBConnectionManager.close_all_connections()  # in one process the adapter would keep the old file open
+        result = self.project.invoke(
+            self.settings.paths.lake,
+            [*invoked, "--no-write-json", "--vars", json.dumps(chosen), *selection, *arguments],
+        )
         if not result.success:
             nodes = getattr(result.result, "results", [])
             failed = [
@@ -294,15 +295,9 @@ def dbt_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def parsed_project(dbt_home: Settings) -> Manifest:
+def parsed_project(dbt_project: ParsedProject) -> Manifest:
     """The dbt project, parsed once for all tests."""
-    Lake(dbt_home.paths.lake, dbt_home.tz).reset()
-    with pytest.MonkeyPatch.context() as patch:
-        set_dbt_environment(patch, dbt_home)
-        result = dbtRunner().invoke(["parse", "--quiet", "--no-partial-parse"])
-        DuckDBConnectionManager.close_all_connections()
-    assert isinstance(result.result, Manifest), result.exception
-    return result.result
+    return dbt_project.manifest
 
 
 @pytest.fixture
@@ -314,10 +309,10 @@ def lake(dbt_home: Settings) -> Lake:
 
 
 @pytest.fixture
-def warehouse(dbt_home: Settings, parsed_project: Manifest, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+def warehouse(dbt_home: Settings, dbt_project: ParsedProject, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     """An empty warehouse beside the lake."""
     set_dbt_environment(monkeypatch, dbt_home)
-    empty = Warehouse(dbt_home, dbtRunner(manifest=parsed_project))
+    empty = Warehouse(dbt_home, dbt_project)
     empty.reset()
     return empty
 

@@ -25,6 +25,7 @@ IDENTITY = {"max_users_per_device": 2, "max_devices_per_user": 2, "merge_account
 NOT_FROM_DATA = {"churn_actions", "city_tiers", "rfm_segments", "int_funnel_event_names", "int_tier_dates"}
 # enough of the project for tests that look at user days and what comes before them
 USER_DAYS = ("--select", "+fct_user_days")
+PEOPLE = (*USER_DAYS, "+dim_users")
 
 
 def test_first_steps_of_a_warehouse_that_has_no_data_at_all(lake: Any, warehouse: Any) -> None:
@@ -97,14 +98,14 @@ def test_all_data_tests_and_unit_tests_pass_on_a_messy_world(lake: Any, warehous
 
 def test_a_device_that_logs_in_later_moves_its_past_and_a_second_run_changes_nothing(lake: Any, warehouse: Any) -> None:
     lake.add_batch("events", [_event("e1", 1, anonymous_id="phone"), _event("e2", 2, anonymous_id="tablet")])
-    warehouse.run(FIRST_DAY + timedelta(days=5))
+    warehouse.run(_day(5), *PEOPLE)
     assert warehouse.query("select distinct user_id from fct_sessions order by 1") == [
         ("anon:phone",),
         ("anon:tablet",),
     ]
 
     lake.add_batch("events", [_event("e3", 9, user_id="u1", anonymous_id="phone")])
-    warehouse.run(FIRST_DAY + timedelta(days=9))
+    warehouse.run(_day(9), *PEOPLE)
     days = "select user_id, activity_date from fct_user_days order by 1, 2"
     assert warehouse.query(days) == [("anon:tablet", _day(2)), ("u1", _day(1)), ("u1", _day(9))]
     assert warehouse.query("select user_id from dim_users order by 1") == [("anon:tablet",), ("u1",)]
@@ -114,12 +115,12 @@ def test_a_device_that_logs_in_later_moves_its_past_and_a_second_run_changes_not
 
     before = warehouse.tables()
     log = warehouse.query("from pipeline_state.rebuilt_dates")
-    warehouse.run(FIRST_DAY + timedelta(days=9))
+    warehouse.run(_day(9), *PEOPLE)
     assert warehouse.tables() == before
     assert warehouse.query("from pipeline_state.rebuilt_dates") == log, "nothing new, nothing rebuilt"
 
     # back before the login nobody can know whose phone it is
-    warehouse.run(FIRST_DAY + timedelta(days=5))
+    warehouse.run(_day(5), *PEOPLE)
     assert warehouse.query(days) == [("anon:phone", _day(1)), ("anon:tablet", _day(2))]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date
@@ -250,19 +251,28 @@ def staged_file(context: StepContext) -> Callable[[str], Path]:
     return _staged_file
 
 
+@pytest.fixture(scope="session")
+def sound_marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a warehouse file with the tables of MARTS, to be copied."""
+    file = tmp_path_factory.mktemp("sound_marts") / "marts.duckdb"
+    with closing(duckdb.connect(str(file))) as connection:
+        for name, sql in MARTS.items():
+            connection.execute(f"create table {name} as {sql}")
+    return file
+
+
 @pytest.fixture
-def warehouse(context: StepContext) -> Callable[..., None]:
-    """Write the warehouse of MARTS; keyword arguments are SQL statements to run on it afterwards."""
+def warehouse(context: StepContext, sound_marts: Path) -> Callable[..., None]:
+    """Write the warehouse of MARTS; arguments are SQL statements to run on it afterwards."""
 
     def _warehouse(*changes: str) -> None:
         settings = context.settings
         settings.paths.warehouse_dir.mkdir(parents=True, exist_ok=True)
-        settings.paths.warehouse.unlink(missing_ok=True)
-        with closing(duckdb.connect(str(settings.paths.warehouse))) as connection:
-            for name, sql in MARTS.items():
-                connection.execute(f"create table {name} as {sql}")
-            for change in changes:
-                connection.execute(change)
+        shutil.copyfile(sound_marts, settings.paths.warehouse)
+        if changes:
+            with closing(duckdb.connect(str(settings.paths.warehouse))) as connection:
+                for change in changes:
+                    connection.execute(change)
         nodes = {
             f"model.userops.{name}": {
                 "resource_type": "model", "fqn": ["userops", "marts", "shop", name], "schema": "main", "alias": name,

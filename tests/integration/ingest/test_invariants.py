@@ -120,13 +120,13 @@ def test_file_rewritten_in_place_is_seen(instance):
 
 
 def test_unchanged_old_files_are_not_read_again(instance, monkeypatch):
-    from userops.ingest import runner
+    from userops.ingest import staging
 
     instance.source()
     path = instance.land("shop/events_1.csv", HEADER + "a,2026-01-05,view,u\n")
     os.utime(path, (1_700_000_000, 1_700_000_000))
     instance.ingest()
-    monkeypatch.setattr(runner, "sha256_of", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(staging, "sha256_of", lambda path: pytest.fail(f"{path} was read again"))
     assert instance.stage().counts["files_skipped"] == 1
 
 

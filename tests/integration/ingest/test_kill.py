@@ -229,6 +229,20 @@ def test_dropping_from_quarantine(processes, instance, tmp_path):
     assert {"dropped rows kept", "dropped rows removed", "drop noted"} <= set(steps)
 
 
+def test_a_held_version_and_dropping_it(processes, instance, tmp_path):
+    """Held, it leaves the rows of the version before where they are; dropped, it takes them out."""
+    instance.source(type_drift={"share": 0.0, "rows": 1})
+    instance.land("shop/events_a.csv", HEADER + "s1,2026-01-01,view,u\ns2,2026-01-02,view,u\n")
+    instance.land("shop/events_b.csv", HEADER + "s2,2026-01-02,view,u\ns3,2026-01-02,view,u\n")
+    instance.ingest()
+    instance.land("shop/events_a.csv", HEADER + "s1,when,view,u\ns4,when,view,u\n")
+    every_kill(processes, instance, tmp_path / "held", ingest, first_too=False)
+    instance.ingest()
+    assert instance.lake("events", "event_id") == [("s1",), ("s2",), ("s3",)]
+    steps = every_kill(processes, instance, tmp_path / "dropped", drop_filtered, first_too=False)
+    assert {"drop noted", "inherited rows written", "batch retired"} <= set(steps)
+
+
 def test_a_kill_while_cleaning_up_after_a_kill(processes, instance, tmp_path, monkeypatch):
     untouched = make_instance(tmp_path / "untouched", monkeypatch)
     for each in (untouched, instance):

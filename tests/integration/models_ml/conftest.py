@@ -81,13 +81,13 @@ def _write_entity(connection: duckdb.DuckDBPyConnection, lake: Path, name: str, 
             f"cast(('0x0' || substr(md5(concat_ws('|', {hashed})), 1, 15)) as bigint) as _row_hash from ({query})"
         )
     folder = lake / "raw" / name
-    for day in [
-        _EMPTY_DATE,
-        *(str(r[0]) for r in connection.execute(f"select distinct event_date from raw_{name}").fetchall()),
-    ]:
-        (folder / f"event_date={day}").mkdir(parents=True, exist_ok=True)
-        file = "_schema" if day == _EMPTY_DATE else "b"
+    empty = folder / f"event_date={_EMPTY_DATE}"
+    empty.mkdir(parents=True, exist_ok=True)
+    connection.execute(
+        f"copy (select * exclude (event_date) from raw_{name} limit 0) to '{empty}/_schema.parquet' (format parquet)"
+    )
+    if query:
         connection.execute(
-            f"copy (select * exclude (event_date) from raw_{name} where event_date = date '{day}') "
-            f"to '{folder}/event_date={day}/{file}.parquet' (format parquet)"
+            f"copy raw_{name} to '{folder}' "
+            "(format parquet, partition_by (event_date), filename_pattern 'b_{i}', overwrite_or_ignore)"
         )

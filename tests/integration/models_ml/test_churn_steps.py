@@ -21,6 +21,8 @@ from userops.steps import StepContext
 from userops.warehouse.connect import read_warehouse
 from userops.warehouse.dbt import run_dbt
 
+pytestmark = pytest.mark.usefixtures("dbt_in_process")
+
 FIRST, AS_OF = date(2024, 1, 1), date(2024, 7, 18)
 USERS = 400
 

@@ -15,6 +15,8 @@ from userops.config import Settings
 from userops.warehouse.connect import read_warehouse
 from userops.warehouse.dbt import run_dbt
 
+pytestmark = pytest.mark.usefixtures("dbt_in_process")
+
 FIRST, D, END = date(2024, 1, 1), date(2024, 4, 1), date(2024, 5, 15)
 EVENT_COLUMNS = ("event_id", "user_id", "anonymous_id", "event_time", "event_name", "object_category", "event_date")
 ORDER_COLUMNS = (
