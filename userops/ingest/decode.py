@@ -328,27 +328,34 @@ class _Facts:
             yield block
 
     def take(self, block: bytes) -> None:
-        newlines = line_feeds(block)
-        self.newlines += newlines
+        feeds = np.flatnonzero(np.frombuffer(block, np.uint8) == _LINE_FEED)
+        self.newlines += len(feeds)
         if b"\r" in block or self._tail[-1:] == b"\r":
             self.returns += block.count(b"\r")
             self.crlf += (self._tail[-1:] + block).count(b"\r\n")
         seam = self._tail + block[:3]
-        if b"\0" in block or b"\n\xef\xbb\xbf" in block or b"\n\xef\xbb\xbf" in seam:
+        # Looking for one byte is ten times as fast as looking for several.
+        has_mark = b"\xef" in block and b"\n\xef\xbb\xbf" in block
+        if b"\0" in block or has_mark or b"\n\xef\xbb\xbf" in seam:
             self._odd = True
-        self._note_blank_lines(block)
-        self._note_odd_signs(block, newlines)
+        self._note_blank_lines(block, feeds)
+        self._note_odd_signs(block, len(feeds))
         self.size += len(block)
         self._tail = (self._tail + block)[-3:] if len(block) < 3 else block[-3:]
 
-    def _note_blank_lines(self, block: bytes) -> None:
-        """Blank lines at the end are none within; `_run` is the line feeds in a row up to here."""
+    def _note_blank_lines(self, block: bytes, feeds: np.ndarray) -> None:
+        """Blank lines at the end are none within; `_run` is the line feeds in a row up to here.
+
+        Args:
+            feeds: where the line feeds are.
+        """
         content = block.rstrip(b"\n")
         if not content:
             self._run += len(block)
             return
         leading = len(block) - len(block.lstrip(b"\n"))
-        if self._run + leading >= 2 or b"\n\n" in content[leading:]:
+        within = feeds[leading : np.searchsorted(feeds, len(content))]
+        if self._run + leading >= 2 or (np.diff(within) == 1).any():
             self._odd = True
         self._run = len(block) - len(content)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -28,9 +29,10 @@ from userops.ingest.lake import (
     sync_file,
 )
 from userops.ingest.ledger import FAILED, STAGED, Batch
-from userops.ingest.readers import folder_keys, read_records, source_columns
+from userops.ingest.readers import Probe, folder_keys, in_one_pass, read_records, source_columns
 from userops.ingest.readers.json_records import first_keys, found_keys
 from userops.ingest.sources import Source, did_you_mean
+from userops.ingest.staged import Preview, ReadFile, StagedFile
 from userops.ingest.transform import (
     CONVERSION_CODES,
     CanonicalSql,
@@ -47,8 +49,12 @@ from userops.ingest.transform import (
 )
 from userops.sqltext import identifier, literal, literal_list
 
+__all__ = ["Preview", "StagedFile", "Stager", "batch_id_of", "failed_batch", "stager"]
+
 #: From this many records on canonical rows go through a scratch file instead of memory.
 _ROWS_IN_MEMORY = 4_000_000
+#: Smaller files are read at leisure: record by record accounted for before anything is computed.
+_WORTH_ONE_PASS = 1 << 18
 #: Reason code of a row that is in quarantine because too many others of its file could not be read.
 TYPE_DRIFT = "type_drift"
 #: A third of the size of DuckDB's defaults, written and read back in less time.
@@ -57,90 +63,6 @@ _PARQUET = "format parquet, parquet_version v2, compression zstd, compression_le
 _PATH_STEP = re.compile(r'\.(?:"((?:[^"\\]|\\.)*)"|([^."]+))')
 #: Records of each fate that a preview shows.
 _SAMPLE_ROWS = 20
-
-
-@dataclass(frozen=True)
-class StagedFile:
-    """What staging one file gave.
-
-    Attributes:
-        dates: loaded rows by business date.
-        warnings: what a person should read.
-        new_columns: columns or keys the YAML does not speak of, kept in `properties` or not.
-        personal_columns: those of them that look like personal data and were left out; `a.b` is a key inside `a`.
-        held: why the whole file is in quarantine, or None.
-        currencies: currencies of the loaded rows, as the rows name them.
-    """
-
-    batch: Batch
-    dates: dict[date, int]
-    warnings: tuple[str, ...] = ()
-    new_columns: tuple[str, ...] = ()
-    personal_columns: tuple[str, ...] = ()
-    held: str | None = None
-    currencies: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What staging would do with the first records of a file. Nothing of it was written.
-
-    Attributes:
-        rows_read, loaded, deduplicated, quarantined, filtered: the accounts of the records looked at; deduplicated
-            counts records equal to another one looked at, the lake is not asked.
-        reasons: (reason code, column, rows, an example of what was found, what was expected), most rows first.
-        samples: for each of `loaded`, `quarantined` and `filtered` some records by column: canonical columns of loaded
-            ones; record_number, line_number, reason_code, column_name, found, expected and raw of quarantined ones;
-            record_number of filtered ones.
-        event_names: canonical event names of loaded rows and how many rows have each.
-        first_date, last_date: business dates of loaded rows.
-        rows_without_user: loaded rows without a user_id; None where the entity or the mapping has none.
-        new_columns, personal_columns, held, currencies, warnings: as in StagedFile.
-    """
-
-    rows_read: int
-    loaded: int
-    deduplicated: int
-    quarantined: int
-    filtered: int
-    reasons: tuple[tuple[str, str, int, str, str], ...]
-    samples: dict[str, list[dict[str, Any]]]
-    event_names: dict[str, int]
-    first_date: date | None
-    last_date: date | None
-    rows_without_user: int | None
-    new_columns: tuple[str, ...]
-    personal_columns: tuple[str, ...]
-    held: str | None
-    currencies: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The accounts of one file, in records."""
-
-    read: int = 0
-    loaded: int = 0
-    deduplicated: int = 0
-    quarantined: int = 0
-    filtered: int = 0
-
-    def check(self, file: LandingFile) -> None:
-        """Refuse a batch whose rows do not add up.
-
-        Raises:
-            SourceFileError: read is not loaded + deduplicated + quarantined + filtered.
-        """
-        total = self.loaded + self.deduplicated + self.quarantined + self.filtered
-        if total != self.read or self.deduplicated < 0:
-            raise SourceFileError(
-                file.relative,
-                f"{self.read} rows read but {self.loaded} loaded + {self.deduplicated} deduplicated + "
-                f"{self.quarantined} quarantined + {self.filtered} filtered = {total}",
-                "every row read in exactly one of the four",
-                "report this file as a bug; nothing of it was taken",
-            )
 
 
 @dataclass
@@ -152,6 +74,7 @@ class Stager:
         statements: canonical SQL by source, file columns and new columns: daily files share one.
         keys: wanted JSON keys by source.
         seen_keys: JSON keys found in any file so far, by source; a mapped one that never appears is worth a warning.
+        unusual: sources with a file that could not be read in one pass: the next one is not likely to be either.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -161,6 +84,7 @@ class Stager:
     statements: dict[tuple[object, ...], CanonicalSql] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=dict)
     seen_keys: dict[str, set[str]] = field(default_factory=dict)
+    unusual: set[str] = field(default_factory=set)
 
     def check_mapping(self, source: Source) -> None:
         """Find what is wrong with a mapping before any file is there to read.
@@ -171,7 +95,9 @@ class Stager:
         keys = wanted_keys(self.connection, source, _mapping_of(source))
         if _is_json(source):
             self.keys[source.source] = keys
-            self._statement(source, dict.fromkeys(keys, "VARCHAR"), NewColumns(), _mapping_of(source))
+            canonical_sql(
+                self.connection, source, dict.fromkeys(keys, "VARCHAR"), self.run, _mapping_of(source), NewColumns()
+            )
 
     def stage(
         self,
@@ -201,8 +127,7 @@ class Stager:
         days = {} if held else self._loaded_rows(source, read, leave_out)
         counts = read.counts(days, bool(held))
         counts.check(file)
-        for day in days:
-            self._write_day(source, batch_id, day)
+        self._write_days(source, batch_id, days)
         if not held:
             self._write_duplicates(source, batch_id)
         reached("data written")
@@ -284,49 +209,87 @@ class Stager:
         """Return a "did you mean" for a JSON key that was never found, or an empty text."""
         return did_you_mean(key, sorted(self.seen_keys.get(source.source, ())))
 
-    def _read(self, source: Source, file: LandingFile, limit: int | None = None) -> _Read | None:
+    def _read(self, source: Source, file: LandingFile, limit: int | None = None) -> ReadFile | None:
         """Fill `canonical_rows` and `structural_rejects` from a file; None for one without content."""
         probe = probe_file(file, source.format, self.scratch / "spool", limit)
         if probe.empty:
             return None
-        folders = dict.fromkeys(folder_keys(file), "VARCHAR")
-        where = f"{_mapping_of(source)} (file {file.relative})"
         columns = source_columns(self.connection, file, probe, source)
         if columns == {}:  # a sheet without a single cell
             return None
         if columns is None:
-            wanted = dict.fromkeys(self.keys[source.source], "VARCHAR")
-            rows = read_records(self.connection, file, probe, source, list(wanted))
-            new = self._new_keys(source, folders)
-            statement = self._statement(source, {**wanted, **folders}, new, where)
-        else:
-            new = self._new_columns(source, columns, folders, where)
-            statement = self._statement(source, {**columns, **folders}, new, where)
+            columns = dict.fromkeys(self.keys[source.source], "VARCHAR")
+        is_worth_it = limit is None and file.path.stat().st_size >= _WORTH_ONE_PASS
+        if is_worth_it and source.source not in self.unusual:
+            if read := self._read_in_one_pass(source, file, probe, columns):
+                return read
+            self.unusual.add(source.source)
+        return self._read_at_leisure(source, file, probe, columns)
+
+    def _read_in_one_pass(
+        self, source: Source, file: LandingFile, probe: Probe, columns: Mapping[str, str]
+    ) -> ReadFile | None:
+        """Compute the rows of a file while it is read for the first time; None where that turns out to be wrong."""
+        scan = in_one_pass(self.connection, file, probe, source, list(columns))
+        if scan is None:
+            return None
+        new = self._new(source, file, columns)
+        try:
+            read = self._computed(source, file, columns, new, scan.rows, numbered=scan.numbered)
+        except SourceFileError:  # reading at leisure tells what is wrong with which record
+            return None
+        rows = self._number("select count(*) from canonical_rows")
+        if rows != scan.counted():
+            return None
+        if read.state("refused") and not scan.numbered:  # what is told of a refused row needs its number and line
             rows = read_records(self.connection, file, probe, source, list(columns))
-        self._canonical_rows(statement.rows, file, rows)
+        return replace(read, rows=rows, warnings=probe.warnings)
+
+    def _read_at_leisure(self, source: Source, file: LandingFile, probe: Probe, columns: Mapping[str, str]) -> ReadFile:
+        """Read every record, set those aside that are none, then compute the rows of the others."""
+        if _is_json(source):
+            rows = read_records(self.connection, file, probe, source, list(columns))
+            new = self._new(source, file, columns)
+        else:  # a wrong mapping is found before a record is parsed
+            new = self._new(source, file, columns)
+            self._statement(source, file, columns, new)
+            rows = read_records(self.connection, file, probe, source, list(columns))
+        return replace(self._computed(source, file, columns, new, rows), warnings=probe.warnings)
+
+    def _computed(
+        self,
+        source: Source,
+        file: LandingFile,
+        columns: Mapping[str, str],
+        new: NewColumns,
+        rows: int,
+        numbered: bool = True,
+    ) -> ReadFile:
+        """Fill `canonical_rows` from `source_rows`, which has about so many rows."""
+        statement = self._statement(source, file, columns, new)
+        self._canonical_rows(statement.rows, file, rows, numbered)
         if inside := self._personal_inside(new):
             new = new.guarded(inside)
-            statement = self._statement(source, {**wanted, **folders}, new, where)
-            self._canonical_rows(statement.rows, file, rows)
+            statement = self._statement(source, file, columns, new)
+            self._canonical_rows(statement.rows, file, rows, numbered)
         tally = self.connection.execute(
             "select state, event_date, count(*) from canonical_rows group by all order by all"
         ).fetchall()
         broken = self._number("select count(*) from structural_rejects")
-        return _Read(rows, broken, statement, new, probe.warnings, tally)
+        return ReadFile(rows, broken, statement, new, (), tally)
 
-    def _new_columns(
-        self, source: Source, columns: Mapping[str, str], folders: Mapping[str, str], where: str
-    ) -> NewColumns:
+    def _new(self, source: Source, file: LandingFile, columns: Mapping[str, str]) -> NewColumns:
+        """Return what to do with columns, or keys of the records read last, that the mapping does not speak of."""
+        folders = folder_keys(file)
+        keep = source.new_columns == "keep"
+        if _is_json(source):
+            found = set(found_keys(self.connection))
+            self.seen_keys.setdefault(source.source, set()).update(found, folders)
+            spoken_of = {*first_keys(self.keys[source.source]), *source.ignore, *folders}
+            return new_json_keys(sorted(found - spoken_of), keep)
         shadowed = {name.lower() for name in folders}
-        unmapped = unmapped_columns(self.connection, source, columns, where)
-        found = [(name, columns[name]) for name in unmapped if name.lower() not in shadowed]
-        return new_tabular_columns(found, source.new_columns == "keep")
-
-    def _new_keys(self, source: Source, folders: Mapping[str, str]) -> NewColumns:
-        found = set(found_keys(self.connection))
-        self.seen_keys.setdefault(source.source, set()).update(found, folders)
-        spoken_of = {*first_keys(self.keys[source.source]), *source.ignore, *folders}
-        return new_json_keys(sorted(found - spoken_of), source.new_columns == "keep")
+        unmapped = unmapped_columns(self.connection, source, columns, _where(source, file))
+        return new_tabular_columns([(name, columns[name]) for name in unmapped if name.lower() not in shadowed], keep)
 
     def _personal_inside(self, new: NewColumns) -> list[tuple[str, ...]]:
         """Find names inside the new keys' values that look personal, as paths from the key inwards."""
@@ -343,23 +306,35 @@ class Stager:
         paths = (tuple(plain or quoted for quoted, plain in _PATH_STEP.findall(path)) for (path,) in rows)
         return personal_paths(path for path in paths if len(path) > 1 and path[0] in new.keys)
 
-    def _statement(self, source: Source, columns: Mapping[str, str], new: NewColumns, where: str) -> CanonicalSql:
-        signature = (source.source, tuple(columns.items()), new)
+    def _statement(
+        self, source: Source, file: LandingFile, columns: Mapping[str, str], new: NewColumns
+    ) -> CanonicalSql:
+        given = {**columns, **dict.fromkeys(folder_keys(file), "VARCHAR")}
+        signature = (source.source, tuple(given.items()), new)
         if signature not in self.statements:
-            self.statements[signature] = canonical_sql(self.connection, source, columns, self.run, where, new)
+            where = _where(source, file)
+            self.statements[signature] = canonical_sql(self.connection, source, given, self.run, where, new)
         return self.statements[signature]
 
-    def _canonical_rows(self, statement: str, file: LandingFile, rows: int) -> None:
-        """Compute every row once, in the file's order: in memory, or beyond a certain size in a scratch file."""
+    def _canonical_rows(self, statement: str, file: LandingFile, rows: int, numbered: bool) -> None:
+        """Compute every row once, in the file's order: in memory, or beyond a certain size in a scratch file.
+
+        Args:
+            numbered: whether rows have a record number; else their place in the file is that.
+        """
         try:
             if rows <= _ROWS_IN_MEMORY:
-                self.connection.execute(f"create or replace temp table computed_rows as {statement}")
+                self.connection.execute(f"create or replace table computed_rows as {statement}")
                 computed = "computed_rows"
+                by_place = "* replace (rowid + 1 as record_number)"
             else:
                 scratch = literal(self.scratch / "canonical.parquet")
                 self.connection.execute(f"copy ({statement}) to {scratch} ({_PARQUET})")
-                computed = f"read_parquet({scratch})"
-            self.connection.execute(f"create or replace temp view canonical_rows as select * from {computed}")
+                computed = f"read_parquet({scratch}, file_row_number={literal(not numbered)})"
+                by_place = "* exclude (file_row_number) replace (file_row_number + 1 as record_number)"
+            self.connection.execute(
+                f"create or replace view canonical_rows as select {'*' if numbered else by_place} from {computed}"
+            )
         except duckdb.Error as error:
             raise SourceFileError(
                 file.relative,
@@ -368,7 +343,7 @@ class Stager:
                 "correct the mapping, or export the file again",
             ) from None
 
-    def _judge(self, source: Source, read: _Read) -> str | None:
+    def _judge(self, source: Source, read: ReadFile) -> str | None:
         """Fill `refused_rows` with the rows that go to quarantine; return why the whole file does, or None."""
         if not read.state("refused"):
             self._refused_rows(f"select * from ({read.statement.refusals}) as none where false")
@@ -399,7 +374,7 @@ class Stager:
         )
         self.connection.execute(
             f"""
-            create or replace temp table refused_rows as
+            create or replace table refused_rows as
             select record_number, line_number, 'broken_line' as reason_code, '' as column_name, found, expected, raw
             from structural_rejects
             union all
@@ -408,7 +383,7 @@ class Stager:
             """
         )
 
-    def _type_drift(self, source: Source, read: _Read) -> str | None:
+    def _type_drift(self, source: Source, read: ReadFile) -> str | None:
         """Say which column has so many unreadable values that the whole file is suspect, or return None."""
         judged = read.state("refused") + read.state("loaded")
         rows = self.connection.execute(
@@ -433,7 +408,7 @@ class Stager:
         ]
         return f"{'; '.join(told)} (more than {limits.share:.1%} is held)" if told else None
 
-    def _loaded_rows(self, source: Source, read: _Read, leave_out: frozenset[str] | None) -> dict[date, int]:
+    def _loaded_rows(self, source: Source, read: ReadFile, leave_out: frozenset[str] | None) -> dict[date, int]:
         """Make `loaded_rows` the rows new to lake and run; return how many there are per business date.
 
         Args:
@@ -449,14 +424,14 @@ class Stager:
         if not known and not repeated:
             self._drop_known_rows(key)
             self.connection.execute(
-                "create or replace temp view loaded_rows as select * from canonical_rows where state = 'loaded'"
+                "create or replace view loaded_rows as select * from canonical_rows where state = 'loaded'"
             )
             return days
         if not known:
             self._drop_known_rows(key)
         self.connection.execute(
             f"""
-            create or replace temp table dropped_rows as
+            create or replace table dropped_rows as
             select record_number
             from canonical_rows
             semi join known_rows using (event_date, {key}, _row_hash)
@@ -477,7 +452,7 @@ class Stager:
             """
         )
         self.connection.execute(
-            "create or replace temp view loaded_rows as "
+            "create or replace view loaded_rows as "
             "select * from canonical_rows anti join dropped_rows using (record_number) where state = 'loaded'"
         )
         return dict(
@@ -510,7 +485,7 @@ class Stager:
             return False
         self.connection.execute(
             f"""
-            create or replace temp table known_rows as
+            create or replace table known_rows as
             select event_date, {key}, _row_hash
             from similar_rows
             semi join {lake} as lake using (event_date, {key}, _row_hash)
@@ -520,8 +495,13 @@ class Stager:
 
     def _drop_known_rows(self, key: str) -> None:
         self.connection.execute(
-            f"create or replace temp table known_rows (event_date date, {key} varchar, _row_hash bigint)"
+            f"create or replace table known_rows (event_date date, {key} varchar, _row_hash bigint)"
         )
+
+    def _write_days(self, source: Source, batch_id: str, days: Iterable[date]) -> None:
+        """Write each day's rows: one day keeps one core busy, so as many days at once as the engine has threads."""
+        with ThreadPoolExecutor(self.settings.engine.threads) as pool:
+            list(pool.map(lambda day: self._write_day(source, batch_id, day), days))
 
     def _write_day(self, source: Source, batch_id: str, day: date) -> None:
         columns = ", ".join(identifier(name) for name in source.contract.column_names)
@@ -566,8 +546,10 @@ class Stager:
         )
 
     def _write(self, target: Path, query: str) -> None:
+        """Write a Parquet file; may be called from any thread, and sees no temporary tables."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.connection.execute(f"copy ({query}) to {literal(target)} ({_PARQUET})")
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"copy ({query}) to {literal(target)} ({_PARQUET})")
         sync_file(target)
 
     def _currencies(self, source: Source) -> tuple[str, ...]:
@@ -602,38 +584,6 @@ class Stager:
     def _number(self, query: str) -> int:
         row = self.connection.execute(query).fetchall()[0]
         return int(row[0])
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A file whose rows are in `canonical_rows`; `tally` has (state, business date, rows)."""
-
-    rows: int
-    broken: int
-    statement: CanonicalSql
-    new: NewColumns
-    warnings: tuple[str, ...]
-    tally: list[tuple[str, date, int]]
-
-    def state(self, name: str) -> int:
-        """Rows in a state."""
-        return sum(rows for state, _, rows in self.tally if state == name)
-
-    def loaded_days(self) -> dict[date, int]:
-        """Rows that may be loaded, by business date."""
-        return {day: rows for state, day, rows in self.tally if state == "loaded"}
-
-    def counts(self, days: Mapping[date, int], held: bool) -> Counts:
-        """The accounts, with the rows that are loaded by business date."""
-        loaded = sum(days.values())
-        passed = self.state("loaded")
-        return Counts(
-            read=self.rows,
-            loaded=loaded,
-            deduplicated=0 if held else passed - loaded,
-            quarantined=self.broken + self.state("refused") + (passed if held else 0),
-            filtered=self.state("filtered"),
-        )
 
 
 def batch_id_of(source: str, sha256: str, take: int = 1) -> str:
@@ -709,3 +659,7 @@ def _is_json(source: Source) -> bool:
 
 def _mapping_of(source: Source) -> str:
     return f"source `{source.source}`"
+
+
+def _where(source: Source, file: LandingFile) -> str:
+    return f"{_mapping_of(source)} (file {file.relative})"

@@ -7,9 +7,6 @@ import re
 from datetime import date, datetime
 from typing import Any
 
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-
-from userops.config import Settings
 from userops.docs.conventions import check_conventions
 from userops.docs.project import read_manifest
 from userops.warehouse.dbt import dbt_vars
@@ -17,9 +14,9 @@ from userops.warehouse.dbt import dbt_vars
 A_DAY = date(2024, 1, 2)
 
 
-def test_project_keeps_its_conventions(dbt_home: Settings, parsed_project: Any) -> None:
-    assert parsed_project.nodes
-    project = read_manifest(json.loads((dbt_home.paths.dbt_target / "manifest.json").read_text(encoding="utf-8")))
+def test_project_keeps_its_conventions(parsed_project: Any) -> None:
+    project = read_manifest(parsed_project.writable_manifest().to_dict())
+    assert project.models
     assert [str(finding) for finding in check_conventions(project)] == []
 
 
@@ -68,7 +65,6 @@ def _event(event_id: str, day: int) -> dict[str, Any]:
 def _freshness(warehouse: Any, as_of: date) -> dict[str, str]:
     """Return the status by table of `dbt source freshness`."""
     variables = json.dumps(dbt_vars(warehouse.settings, as_of, 1))
-    done = warehouse.runner.invoke(["source", "freshness", "--quiet", "--vars", variables])
-    DuckDBConnectionManager.close_all_connections()
+    done = warehouse.project.invoke(warehouse.settings.paths.lake, ["source", "freshness", "--vars", variables])
     assert done.exception is None
     return {result.node.name: str(result.status) for result in done.result.results if "source" in result.node.unique_id}

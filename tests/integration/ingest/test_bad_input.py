@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 
-from userops.errors import ConfigError, SourceFileError, UseropsError
+from userops.errors import SourceFileError, UseropsError
 
 EVENT_COLUMNS = {"event_id": "id", "event_time": "ts", "event_name": "event", "user_id": "uid"}
 HEADER = "id,ts,event,uid\n"
@@ -289,8 +289,8 @@ def test_broken_mapping_stages_nothing_and_keeps_what_was_loaded(instance):
     instance.ingest()
     before = instance.lake("events")
     instance.source(colums={})
-    with pytest.raises(ConfigError, match="did you mean `columns`"):
-        instance.stage()
+    report = instance.stage()
+    assert any("did you mean `columns`" in warning for warning in report.warnings), report.warnings
     assert instance.lake("events") == before
 
 

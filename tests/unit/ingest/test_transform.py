@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from userops.contracts.entities import ENTITIES
 from userops.ingest.sources import ColumnMapping, FilesSpec, FormatSpec, Source
-from userops.ingest.transform import DateBounds, Money, NewColumns, Run, canonical_sql, zones
+from userops.ingest.transform import DateBounds, Money, NewColumns, Run, canonical_sql, times, zones
 
 RUN = Run("Asia/Shanghai", DateBounds(date(1990, 1, 1), date(2027, 1, 1)), Money("CNY"))
 
@@ -284,6 +285,30 @@ def test_looked_up_offsets_are_those_of_the_library(connection, zone):
         """
     ).fetchall()[0]
     assert rows == (0,)
+
+
+@given(
+    text=st.from_regex(
+        r"[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}([T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?"
+        r"(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?)?",
+        fullmatch=True,
+    )
+)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_offset_is_told_from_a_date(connection, text):
+    assert re.fullmatch(times._ISO, text)
+    told = connection.execute(f"select {times._has_offset('t')} from (select $1::varchar as t)", [text]).fetchall()
+    assert told == [(re.search(r"(Z|[+-]\d\d(:?\d\d)?)$", text[10:] if ":" in text else "") is not None,)]
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-02T00:00:00.000001Z", "1969-12-31T23:59:59.999999+00", "9999-12-30T23:59-14"]
+)
+def test_moments_with_an_offset_are_exact_at_both_ends_of_time(connection, text):
+    (given_, expected) = connection.execute(
+        "select make_timestamp(epoch_us(t)), timezone('UTC', t) from (select cast($1 as timestamptz) as t)", [text]
+    ).fetchall()[0]
+    assert given_ == expected
 
 
 def test_a_date_is_the_day_it_was_written(connection):

@@ -7,6 +7,9 @@ Two steps behind `decode.probe_file`, so that a wrong mapping is found before a 
 
 `source_rows` may be a view that reads the file anew each time it is scanned: what is needed several times should be
 kept by who needs it.
+
+`in_one_pass` takes the place of the second step for a csv, jsonl or json file in which every record is like the others:
+nothing is read before `source_rows` is scanned. Where one record is unusual, `read_records` is to read the file.
 """
 
 from __future__ import annotations
@@ -16,9 +19,19 @@ from collections.abc import Sequence
 import duckdb
 
 from userops.ingest.decode import LandingFile, Probe, probe_file, sha256_of
-from userops.ingest.readers.common import EXTRAS, LINE, ODD, RAW, RECORD, folder_keys, own_columns, unreadable
-from userops.ingest.readers.csv import csv_columns, read_csv_records
-from userops.ingest.readers.json_records import found_keys, read_json_records
+from userops.ingest.readers.common import (
+    EXTRAS,
+    LINE,
+    ODD,
+    RAW,
+    RECORD,
+    OnePass,
+    folder_keys,
+    own_columns,
+    unreadable,
+)
+from userops.ingest.readers.csv import csv_columns, csv_in_one_pass, read_csv_records
+from userops.ingest.readers.json_records import found_keys, json_in_one_pass, read_json_records
 from userops.ingest.readers.parquet import parquet_columns, read_parquet_records
 from userops.ingest.readers.text_lines import line_columns, read_line_records
 from userops.ingest.readers.xlsx import read_xlsx_records, xlsx_columns
@@ -31,9 +44,11 @@ __all__ = [
     "RAW",
     "RECORD",
     "LandingFile",
+    "OnePass",
     "Probe",
     "folder_keys",
     "found_keys",
+    "in_one_pass",
     "probe_file",
     "read_records",
     "sha256_of",
@@ -89,6 +104,27 @@ def read_records(
         return read_csv_records(connection, file, probe, spec)
     except duckdb.Error as error:
         raise unreadable(file, f"a {spec.type} file", error) from None
+
+
+def in_one_pass(
+    connection: duckdb.DuckDBPyConnection, file: LandingFile, probe: Probe, source: Source, columns: Sequence[str]
+) -> OnePass | None:
+    """Make `source_rows` the records of a file, not read yet, and `structural_rejects` empty; None where it cannot be.
+
+    To be scanned whole, once at a time; for a probe without a limit. The scan ends in an error at a record that may not
+    be as it seems.
+
+    Args:
+        columns: as for `read_records`.
+    """
+    try:
+        if source.format.type in ("jsonl", "json"):
+            return json_in_one_pass(connection, file, probe, source, columns)
+        if source.format.type == "csv" and not _is_lines(source.format):
+            return csv_in_one_pass(connection, file, probe, source)
+    except duckdb.Error:
+        return None
+    return None
 
 
 def _columns(

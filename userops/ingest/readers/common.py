@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -27,6 +28,21 @@ ODD = "__userops_odd"
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class OnePass:
+    """A file whose `source_rows` reads the landing file itself and ends in an error at the first unusual record.
+
+    Attributes:
+        rows: about how many records there are.
+        counted: how many records a whole scan has passed, asked behind one; None: some of them were left out.
+        numbered: whether `source_rows` has RECORD and LINE; else both are null, and the place of a row is its number.
+    """
+
+    rows: int
+    counted: Callable[[], int | None]
+    numbered: bool
 
 
 def folder_keys(file: LandingFile) -> dict[str, str]:
@@ -58,11 +74,20 @@ def pseudo_columns(file: LandingFile, columns: Sequence[str]) -> list[str]:
     return items + [f"{value} as {identifier(name)}" for name, value in own.items() if name not in taken]
 
 
-def odd_item(file: LandingFile, odd: bool) -> str:
-    """Return the select item ODD: what the reader knows of the file's text, and what its folders and name add."""
+def odd_item(file: LandingFile, odd: bool | str) -> str:
+    """Return the select item ODD: what the reader knows of the file's text, and what its folders and name add.
+
+    Args:
+        odd: known of all rows, or the name of a column that tells it of each.
+    """
     path = unquote(file.relative)
     in_path = any(sign < " " for sign in path) or has_wide_blank(path.encode("utf-8", "surrogatepass"))
-    return f"{literal(odd or in_path)} as {ODD}"
+    return f"{odd if isinstance(odd, str) and not in_path else literal(bool(odd) or in_path)} as {ODD}"
+
+
+def guarded(condition: str) -> str:
+    """Return SQL of a filter that lets each row pass and ends the query in an error where the condition is not true."""
+    return f"case when {condition} then true else error('an unusual record') end"
 
 
 def check_names(file: LandingFile, names: Sequence[str], place: str) -> None:

@@ -34,7 +34,9 @@ from userops.ingest.readers.common import (
     MAX_RECORD_BYTES,
     RAW,
     RECORD,
+    OnePass,
     check_names,
+    guarded,
     mapped,
     no_rejects,
     odd_item,
@@ -44,7 +46,7 @@ from userops.ingest.readers.common import (
     shown,
 )
 from userops.ingest.readers.lines import fault_of
-from userops.ingest.sources import FormatSpec
+from userops.ingest.sources import ROW_COLUMN, FormatSpec, Source
 from userops.sqltext import identifier, literal
 
 _CHUNK = 1 << 20
@@ -99,6 +101,45 @@ def read_csv_records(connection: duckdb.DuckDBPyConnection, file: LandingFile, p
         """
     )
     return scalar(connection, "select (select count(*) from csv_lines) + count(*) from structural_rejects") - repeated
+
+
+def csv_in_one_pass(
+    connection: duckdb.DuckDBPyConnection, file: LandingFile, probe: Probe, source: Source
+) -> OnePass | None:
+    """Make `source_rows` the records of a csv file as DuckDB's parser passes them on; None where that cannot be."""
+    spec = source.format
+    if probe.irregular or _speaks_of_row_numbers(source):
+        return None
+    names = list(csv_columns(file, probe, spec))
+    rows = probe.lines - (_header(file, probe, spec)[1] if spec.header else 0)
+    # Every column is named here, or the parser would not check the text of those the mapping leaves out.
+    repeats = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(names))
+    places = {name: place for place, name in enumerate(names)}
+    items = [f"cast(null as bigint) as {name}" for name in (RECORD, LINE)]
+    items += [f"cast(null as varchar) as {RAW}", odd_item(file, probe.odd_signs)]
+    items += pseudo_columns(file, [*names, ROW_COLUMN])
+    items += [f"c{places[name]} as {identifier(name)}" for name in own_columns(file, names)]
+    no_rejects(connection)
+    _forget_rejects(connection)
+    connection.execute(
+        f"""
+        create or replace temp view source_rows as
+        select {", ".join(items)}
+        from {_parsed(probe.readable, spec, len(names), header=spec.header)}
+        where {guarded(f"({repeats}) is not true")}
+        """
+    )
+
+    def counted() -> int | None:
+        return None if scalar(connection, "select count(*) from reject_errors") else rows
+
+    return OnePass(rows, counted, numbered=False)
+
+
+def _speaks_of_row_numbers(source: Source) -> bool:
+    mappings = source.columns.values()
+    texts = [source.filter, *(text for mapping in mappings for text in (mapping.column, mapping.expr))]
+    return any(ROW_COLUMN in text.lower() for text in texts if text)
 
 
 def _header(file: LandingFile, probe: Probe, spec: FormatSpec) -> tuple[list[str], int]:
@@ -221,21 +262,26 @@ def _read_irregular(
 
 
 def _parse(connection: duckdb.DuckDBPyConnection, path: Path, spec: FormatSpec, width: int, header: bool) -> None:
-    types = ", ".join(f"{literal(f'c{place}')}: 'VARCHAR'" for place in range(width))
+    _forget_rejects(connection)
+    connection.execute(f"create or replace temp table csv_lines as select * from {_parsed(path, spec, width, header)}")
+
+
+def _forget_rejects(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("drop table if exists reject_errors")
     connection.execute("drop table if exists reject_scans")
-    connection.execute(
-        f"""
-        create or replace temp table csv_lines as
-        select *
-        from read_csv(
+
+
+def _parsed(path: Path, spec: FormatSpec, width: int, header: bool) -> str:
+    """Return SQL of a file's lines as DuckDB's parser cuts them, into c0, c1, ...; it refuses into `reject_errors`."""
+    types = ", ".join(f"{literal(f'c{place}')}: 'VARCHAR'" for place in range(width))
+    return f"""
+        read_csv(
             {literal(path)}, columns={{{types}}}, header={literal(header)}, auto_detect=false,
             delim={literal(spec.delimiter)}, quote={literal(spec.quote)}, escape={literal(spec.escape)},
             strict_mode=true, null_padding=false, new_line='\\n', max_line_size={MAX_RECORD_BYTES},
             store_rejects=true, rejects_line_size_limit={MAX_RECORD_BYTES}
         )
         """
-    )
 
 
 def _no_lines(connection: duckdb.DuckDBPyConnection, width: int) -> None:

@@ -21,9 +21,12 @@ from userops.ingest.decode import LandingFile, Probe
 from userops.ingest.readers.common import (
     EXTRAS,
     LINE,
+    ODD,
     RAW,
     RECORD,
+    OnePass,
     folder_keys,
+    guarded,
     no_rejects,
     odd_item,
     own_columns,
@@ -33,26 +36,72 @@ from userops.ingest.readers.common import (
 from userops.ingest.readers.json_document import element_stream
 from userops.ingest.readers.lines import FAULT, TEXT, RecordStream, line_stream
 from userops.ingest.sources import PSEUDO_COLUMNS, Source
-from userops.sqltext import identifier, literal
+from userops.sqltext import identifier, literal, literal_list
 
 _STREAM = "landing_records"
 _BREAK = "chr(1)"
 _FIRST_STEP = re.compile(r'\$\.(?:"([^"]+)"|(\w+))')
 _EXPECTED = "one JSON object per record, each key once"
+#: The keys of a text in one text, and what makes a text none that PostgreSQL takes.
+_KEYS, _HAS_NUL = f"array_to_string(json_keys({TEXT}), {_BREAK})", f"contains({TEXT}, '\\u0000')"
+#: So many records from the beginning tell which keys records have; more kinds of records than this are many.
+_BEGINNING, _FEW_KINDS = 5000, 30
+#: No packed log is expected to grow more than this.
+_USUAL_EXPANSION = 12
 
 
 def read_json_records(
     connection: duckdb.DuckDBPyConnection, file: LandingFile, probe: Probe, source: Source, keys: Sequence[str]
 ) -> int:
     """Fill `source_rows` and `structural_rejects` from a jsonl or json file; return the records in both."""
-    stream = line_stream(file, probe) if source.format.type == "jsonl" else element_stream(file, probe, source.format)
+    stream = _stream(file, probe, source)
     stream.register(connection, _STREAM)
     try:
-        return _read(connection, file, source, keys, stream)
+        return _read(connection, file, source, keys)
     except duckdb.Error:
         if stream.failure is not None:
             raise stream.failure from None
         raise
+
+
+def json_in_one_pass(
+    connection: duckdb.DuckDBPyConnection, file: LandingFile, probe: Probe, source: Source, keys: Sequence[str]
+) -> OnePass | None:
+    """Make `source_rows` the records of a jsonl or json file, cut as it is scanned; None where that cannot be.
+
+    The first records tell which keys there are. One that has others later on, a key twice, or is no JSON object, ends
+    the scan in an error.
+    """
+    stream = _stream(file, probe, source)
+    beginning = stream.beginning(_BEGINNING, scans=2)
+    beginning.register(connection, _STREAM)
+    try:
+        _find_key_sets(connection)
+    except duckdb.Error:
+        return None
+    kinds = connection.execute(
+        f"select array_to_string(keys, {_BREAK}), is_object and not repeats and not is_broken from key_sets"
+    ).fetchall()
+    if not kinds or len(kinds) > _FEW_KINDS or not all(usual for _, usual in kinds):
+        return None
+    no_rejects(connection)
+    known = [text for text, _ in kinds]
+    # One text is compared in less time than it is looked up. A list is no IN, of which DuckDB would make a join.
+    is_known = f"{_KEYS} = {literal(known[0])}" if len(known) == 1 else f"list_contains({literal_list(known)}, {_KEYS})"
+    usual = guarded(f"{FAULT} is null and {is_known} and not {_HAS_NUL}")
+    size = scalar(connection, f"select sum(strlen({TEXT}))::bigint from {_STREAM}")
+    expansion = 1 if probe.text.compression == "none" else _USUAL_EXPANSION
+    rows = probe.readable.stat().st_size * expansion * beginning.passed // max(1, size)
+    stream.spare = 1
+    stream.register(connection, _STREAM)
+    _make_source_rows(connection, file, source, keys, f"where {usual}")
+    return OnePass(rows, lambda: stream.passed, numbered=True)
+
+
+def _stream(file: LandingFile, probe: Probe, source: Source) -> RecordStream:
+    if source.format.type == "jsonl":
+        return line_stream(file, probe)
+    return element_stream(file, probe, source.format)
 
 
 def found_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -89,8 +138,19 @@ def _read(
     file: LandingFile,
     source: Source,
     keys: Sequence[str],
-    stream: RecordStream,
 ) -> int:
+    _find_key_sets(connection)
+    no_rejects(connection)
+    if scalar(connection, "select count(*) from key_sets where is_broken or repeats or not is_object"):
+        _collect_rejects(connection)
+    broken = scalar(connection, "select count(*) from structural_rejects")
+    kept = f"anti join structural_rejects as refused on refused.record_number = {_STREAM}.{RECORD}" if broken else ""
+    _make_source_rows(connection, file, source, keys, kept)
+    return scalar(connection, "select coalesce(sum(records), 0)::bigint from key_sets")
+
+
+def _find_key_sets(connection: duckdb.DuckDBPyConnection) -> None:
+    """Fill `key_sets` with the different sets of keys that records have."""
     # One pass finds out three things of every record, because parsing costs the most: whether it is JSON, whether it
     # has a key twice, and which keys there are. Records of one kind share their keys, so the result is small.
     connection.execute(
@@ -106,23 +166,24 @@ def _read(
         from (
             select
                 case when {FAULT} is null then array_to_string(try(json_keys({TEXT})), {_BREAK}) end as keys,
-                {FAULT} is not null or contains({TEXT}, '\\u0000') as has_fault,
+                {FAULT} is not null or {_HAS_NUL} as has_fault,
                 count(*) as records
             from {_STREAM}
             group by all
         )
         """
     )
-    no_rejects(connection)
-    if scalar(connection, "select count(*) from key_sets where is_broken or repeats or not is_object"):
-        _collect_rejects(connection)
-    broken = scalar(connection, "select count(*) from structural_rejects")
-    kept = f"anti join structural_rejects as refused on refused.record_number = {_STREAM}.{RECORD}" if broken else ""
+
+
+def _make_source_rows(
+    connection: duckdb.DuckDBPyConnection, file: LandingFile, source: Source, keys: Sequence[str], kept: str
+) -> None:
+    """Make `source_rows` the records of the stream; `kept` is SQL behind it that keeps some of them."""
     own = [key for key in own_columns(file, keys) if key not in PSEUDO_COLUMNS]
     parsed, fields = _fields(own)
     items = [RECORD, LINE, f"trim({TEXT}, chr(10) || chr(13) || chr(9) || ' ') as {RAW}"]
     items += [
-        odd_item(file, stream.odd_signs),
+        odd_item(file, ODD),
         _extras(connection, file, source, keys),
         *pseudo_columns(file, own),
         *fields,
@@ -131,10 +192,9 @@ def _read(
         f"""
         create or replace temp view source_rows as
         select {", ".join(items)}
-        from (select {RECORD}, {LINE}, {TEXT}, {parsed} as fields from {_STREAM} {kept}) as parsed
+        from (select {RECORD}, {LINE}, {TEXT}, {ODD}, {parsed} as fields from {_STREAM} {kept}) as parsed
         """
     )
-    return scalar(connection, "select coalesce(sum(records), 0)::bigint from key_sets")
 
 
 def _collect_rejects(connection: duckdb.DuckDBPyConnection) -> None:

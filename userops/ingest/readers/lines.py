@@ -21,12 +21,14 @@ from userops.ingest.decode import (
     text_blocks,
     without_lines,
 )
-from userops.ingest.readers.common import LINE, MAX_RECORD_BYTES, RECORD, shown
+from userops.ingest.readers.common import LINE, MAX_RECORD_BYTES, ODD, RECORD, shown
 
 #: Columns of a stream beside RECORD and LINE: the record as text, and why it cannot be one, or null.
 TEXT, FAULT = "__userops_text", "__userops_fault"
 
 SCHEMA = pa.schema([(RECORD, pa.int64()), (LINE, pa.int64()), (TEXT, pa.string()), (FAULT, pa.string())])
+#: Of the batches that DuckDB gets: ODD is the same for a whole batch.
+_STREAM_SCHEMA = SCHEMA.append(pa.field(ODD, pa.bool_()))
 
 _LINE_FEED, _BLANK, _MARK = 10, 32, 0xEF
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -40,41 +42,56 @@ class RecordStream:
     The first whole scan leaves the batches in a scratch file; later ones take them from there, which is several times
     cheaper than unpacking and cutting the text again. Where the disk has no room, every scan reads the file anew.
 
+    Their column ODD tells of a JSON text whether it may hold a control character or a wide blank.
+
     Attributes:
-        odd_signs: whether a JSON text of the records scanned so far may hold a control character or a wide blank.
+        spare: how many scans come before the one that leaves a scratch file.
+        passed: records of the last scan.
         failure: the error that ended the last scan, if any; DuckDB only passes its text on.
     """
 
-    def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]], scratch: Path) -> None:
+    def __init__(self, batches: Callable[[], Iterator[pa.RecordBatch]], scratch: Path, spare: int = 0) -> None:
         self._batches = batches
+        self._path = scratch
         self._scratch = scratch.with_name(f"{scratch.name}.arrow")
         self._kept = self._keeping = False
-        self.odd_signs = False
+        self.spare = spare
+        self.passed = 0
         self.failure: Exception | None = None
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        reader = pa.RecordBatchReader.from_batches(SCHEMA, self._watched())
+        reader = pa.RecordBatchReader.from_batches(_STREAM_SCHEMA, self._watched())
         return reader.__arrow_c_stream__(requested_schema)
 
+    def beginning(self, records: int, scans: int) -> RecordStream:
+        """Return a stream of the first records only, to be scanned so many times."""
+        return RecordStream(lambda: first_records(self._batches(), records), self._path, spare=scans)
+
     def _watched(self) -> Iterator[pa.RecordBatch]:
+        self.passed = 0
         try:
-            if self._kept:
-                yield from self._from_scratch()
-            elif self._keeping:  # a second scan within one query
-                yield from self._batches()
-            else:
-                yield from self._keep(self._batches())
+            for batch in self._scanned():
+                self.passed += batch.num_rows
+                yield batch
         except Exception as error:
             self.failure = error
             raise
 
+    def _scanned(self) -> Iterator[pa.RecordBatch]:
+        if self._kept:
+            return self._from_scratch()
+        whole = map(_with_odd_signs, self._batches())
+        if self.spare or self._keeping:  # the latter: a second scan within one query
+            self.spare = max(0, self.spare - 1)
+            return whole
+        return self._keep(whole)
+
     def _keep(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         self._keeping = True
         try:
-            with pa.OSFile(str(self._scratch), "wb") as out, pa.ipc.new_file(out, SCHEMA) as writer:
+            with pa.OSFile(str(self._scratch), "wb") as out, pa.ipc.new_file(out, _STREAM_SCHEMA) as writer:
                 room = True
                 for batch in batches:
-                    self._note_odd_signs(batch)
                     room = room and _has_room(self._scratch, batch.nbytes)
                     if room:
                         writer.write_batch(batch)
@@ -82,11 +99,6 @@ class RecordStream:
             self._kept = room
         finally:
             self._keeping = False
-
-    def _note_odd_signs(self, batch: pa.RecordBatch) -> None:
-        if not self.odd_signs:
-            text = batch.column(TEXT).buffers()[2]
-            self.odd_signs = text is not None and _has_odd_sign(text.to_pybytes())
 
     def _from_scratch(self) -> Iterator[pa.RecordBatch]:
         with pa.memory_map(str(self._scratch)) as file:
@@ -112,6 +124,12 @@ def line_stream(file: LandingFile, probe: Probe, skip_lines: int = 0) -> RecordS
         return numbered if probe.limit is None else first_records(numbered, probe.limit)
 
     return RecordStream(batches, probe.scratch)
+
+
+def _with_odd_signs(batch: pa.RecordBatch) -> pa.RecordBatch:
+    text = batch.column(TEXT).buffers()[2]
+    odd = text is not None and _has_odd_sign(text.to_pybytes())
+    return batch.append_column(ODD, pa.array(np.full(batch.num_rows, odd)))
 
 
 def _has_odd_sign(text: bytes) -> bool:

@@ -242,21 +242,22 @@ def _fingerprint(source: Source, filled: list[Column]) -> str:
     values_ = f"concat_ws({_BETWEEN}, {present}, {', '.join(_stable_text(column) for column in filled)})"
     texts = [identifier(column.name) for column in filled if column.type.duckdb == "VARCHAR"]
     lengths = ", ".join(f"strlen({text})" for text in texts)
-    tests = [
-        f"({_may_have_separator(source, column)} and contains({identifier(column.name)}, {_BETWEEN}))"
+    tests = {
+        column.name: f"contains({identifier(column.name)}, {_BETWEEN})"
         for column in filled
         if column.type.duckdb == "VARCHAR"
-    ]
-    ambiguous = " or ".join(tests)
+    }
+    made = [test for name, test in tests.items() if _may_bring_separator(source, name)]
+    taken = [test for test in tests.values() if test not in made]
+    ambiguous = " or ".join([f"({_ODD} and ({' or '.join(taken or ['false'])}))", *made])
     return f"case when {ambiguous} then concat_ws({_BETWEEN}, {_WITH_LENGTHS}, {lengths}, {values_}) else {values_} end"
 
 
-def _may_have_separator(source: Source, column: Column) -> str:
-    """SQL of whether a text may have the sign between values in it: the file may, or what the mapping makes of it."""
-    mapping = source.columns.get(column.name)
+def _may_bring_separator(source: Source, column: str) -> bool:
+    """Whether the mapping may make a text with the sign between values of a file that has none."""
+    mapping = source.columns.get(column)
     computed = mapping is not None and (mapping.expr is not None or _SEPARATOR in str(mapping.constant))
-    renamed = column.name == "event_name" and any(_SEPARATOR in name for name in source.event_names.values())
-    return "true" if computed or renamed else _ODD
+    return computed or (column == "event_name" and any(_SEPARATOR in name for name in source.event_names.values()))
 
 
 def _number_of(column: Column) -> str:

@@ -69,14 +69,14 @@ def read_time(field: Field) -> tuple[str, str]:
         with_zone = "%z" in format_ or "%Z" in format_
         return (f"timezone('UTC', {parsed})", nothing) if with_zone else (nothing, parsed)
     spelled = field.helper("spelled")
-    # All that is cast here matches the pattern, so an offset is easy to tell: it is the only sign behind the date.
-    has_offset = f"suffix({spelled}, 'Z') or contains({spelled}[11:], '+') or contains({spelled}[11:], '-')"
+    has_offset = _has_offset(spelled)
     local = f"try_cast({spelled} as timestamp)"
     if field.column.type is ColumnType.DATE:
         # A date written with a time and an offset is that day where it was written: no zone changes it.
         return nothing, local
-    moment = f"case when {has_offset} then timezone('UTC', try_cast({spelled} as timestamptz)) end"
-    return moment, f"case when not ({has_offset}) then {local} end"
+    # What timezone('UTC', ...) gives, in a fraction of the time.
+    moment = f"make_timestamp(epoch_us(try_cast({spelled} as timestamptz)))"
+    return f"case when {has_offset} then {moment} end", f"case when {has_offset} then null else {local} end"
 
 
 def converted_time(connection: duckdb.DuckDBPyConnection, field: Field, zone: str) -> str:
@@ -86,6 +86,16 @@ def converted_time(connection: duckdb.DuckDBPyConnection, field: Field, zone: st
         from_utc = local_time(connection, utc, zone)
         return f"cast(case when {_in_range(utc)} then {from_utc} {_arm(local, local)} end as date)"
     return f"case when {_in_range(utc)} then {utc} {_arm(local, utc_time(connection, local, zone))} end"
+
+
+def _has_offset(spelled: str) -> str:
+    """SQL of whether a text that matches the pattern of ISO 8601 ends in an offset.
+
+    A plus is nowhere else. A minus may be one of the date's: behind a date with a clock the offset begins in the last
+    six signs, and the date ends before them.
+    """
+    minus = f"strlen({spelled}) > 10 and contains(right({spelled}, 6), '-')"
+    return f"contains({spelled}, '+') or suffix({spelled}, 'Z') or ({minus})"
 
 
 def _arm(time: str, result: str) -> str:
