@@ -232,7 +232,7 @@
 {%- endmacro %}
 
 
-{# Who is credited with what, as int_events was built with it: a device's owner, and the person of an account. #}
+{# Who is credited with what: a device's owner, and the person of an account that is somebody else's. #}
 {% macro current_identities() -%}
     select
         'device' as kind,
@@ -245,6 +245,7 @@
         account_id as id,
         user_id
     from {{ ref("int_identity_accounts") }}
+    where account_id <> user_id
 {%- endmacro %}
 
 
