@@ -21,6 +21,11 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 os.environ.setdefault("DBT_LOG_LEVEL_FILE", "none")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a case of bytes by its argument: packed bytes hold the time of packing, and xdist's workers must agree."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def _no_outer_instance(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own USEROPS_* variables must not decide a test."""
