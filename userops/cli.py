@@ -13,13 +13,22 @@ from rich.table import Table
 from userops import __version__
 from userops.business_date import parse_business_date, yesterday
 from userops.config import Settings, load_settings
+from userops.delivery.command import deliver_command
 from userops.docs.commands import docs_app
 from userops.errors import UseropsError
 from userops.ingest.commands import print_status, quarantine_app
 from userops.log import configure_logging
 from userops.onboard.command import check_command, onboard_command
 from userops.simulate.command import simulate_command
-from userops.steps import DAILY_STEPS, TRAINING_STEPS, StepContext, StepReport, run_step, writer_lock
+from userops.steps import (
+    DAILY_STEPS,
+    INDEPENDENT_STEPS,
+    TRAINING_STEPS,
+    StepContext,
+    StepReport,
+    run_step,
+    writer_lock,
+)
 
 app = typer.Typer(
     name="userops",
@@ -38,6 +47,7 @@ AsOf = Annotated[
 app.command("simulate")(simulate_command)
 app.command("onboard")(onboard_command)
 app.command("check")(check_command)
+app.command("deliver")(deliver_command)
 
 
 app.add_typer(quarantine_app, name="quarantine")
@@ -180,13 +190,24 @@ def _run(steps: Sequence[str], as_of: str | None, again: frozenset[str] = frozen
     configure_logging(settings.log_format)
     context = _business_date(as_of, settings)
     reports: list[tuple[str, StepReport]] = []
+    failed: list[UseropsError] = []
     try:
         for number, name in enumerate(steps, start=1):
             errors.print(f"[bold cyan]({number}/{len(steps)}) {name}[/] as of {context.as_of}")
-            report = _take_again(context, again) if name == "ingest" and again else run_step(name, context)
-            reports.append((name, report))
+            try:
+                report = _take_again(context, again) if name == "ingest" and again else run_step(name, context)
+            except UseropsError as error:
+                if name not in INDEPENDENT_STEPS:
+                    raise
+                failed.append(error)
+            else:
+                reports.append((name, report))
     finally:  # what was done before a step failed is worth knowing, too
         _print_reports(reports)
+    for earlier in failed[:-1]:
+        print_error(earlier)
+    if failed:
+        raise failed[-1]
 
 
 def _print_reports(reports: Sequence[tuple[str, StepReport]]) -> None:

@@ -25,7 +25,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from userops.delivery.settings import DeliverySettings, secrets_in, variable
 from userops.errors import ConfigError
+from userops.lists.registry import Language
 from userops.yamlfile import config_error, read_mapping
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -357,6 +359,12 @@ class PublishSettings(_Section):
     )
 
 
+class ListSettings(_Section):
+    """How the lists look that people open."""
+
+    language: Language = Field("both", description="language of headers and sentences in CSV and XLSX: zh, en or both")
+
+
 class Settings(BaseSettings):
     """All settings of one instance."""
 
@@ -387,6 +395,8 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     engine: EngineSettings = EngineSettings()
     publish: PublishSettings = PublishSettings()
+    lists: ListSettings = ListSettings()
+    delivery: DeliverySettings = DeliverySettings()
 
     @classmethod
     def settings_customise_sources(
@@ -437,6 +447,7 @@ class Paths:
         self.control = self.lake / "control"
         self.ledger_db = home / "ledger.sqlite"
         self.lock_file = home / "pipeline.lock"
+        self.delivery_lock_file = home / "delivery.lock"
         self.warehouse_dir = home / "warehouse"
         self.warehouse = self.warehouse_dir / "userops.duckdb"
         self.dbt_target = self.warehouse_dir / "dbt_target"
@@ -475,6 +486,11 @@ def load_settings(**overrides: Any) -> Settings:
                 str(file), f"key `{reserved}`", f"the path in the environment variable USEROPS_{reserved.upper()}",
                 f"remove `{reserved}` from the file",
             )  # fmt: skip
+    for secret in secrets_in(document):
+        raise ConfigError(
+            str(file), f"key `{secret}`", "secrets in the environment, never in a file",
+            f"remove it from the file, put it into {variable(secret)}, and renew it where the file was shared",
+        )  # fmt: skip
     try:
         settings = Settings(**{**document, **overrides})
     except ValidationError as error:

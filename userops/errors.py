@@ -59,6 +59,14 @@ class PublishError(UseropsError):
     """The marts could not be published; what was published before is still served."""
 
 
+class DeliveryError(UseropsError):
+    """A list could not be sent; it stays published, and what reached others is not sent again."""
+
+
+class DeliveryDelayedError(DeliveryError):
+    """A list could not be sent because a server is unreachable or busy: the same call may work later."""
+
+
 class ModelError(UseropsError):
     """A churn model cannot be trained, loaded or applied."""
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from userops.business_date import business_date_of
 from userops.config import PROJECT_ROOT, Settings, load_settings
-from userops.errors import LockedError, UseropsError
+from userops.errors import DeliveryDelayedError, LockedError, UseropsError
 from userops.steps import StepContext, run_step
 
 WRITER_POOL = "duckdb_writer"
@@ -50,11 +50,11 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     }
 
 
-def step_task(name: str, doc: str) -> Any:
+def step_task(name: str, doc: str, pool: str = WRITER_POOL) -> Any:
     """Return, inside a DAG, an Airflow task that runs the step `name` for the business date of the data interval."""
     from airflow.sdk import task
 
-    @task(task_id=name, doc_md=doc)
+    @task(task_id=name, doc_md=doc, pool=pool)
     def run(data_interval_end: datetime | None = None) -> dict[str, Any]:
         return run_task_step(name, data_interval_end)
 
@@ -102,6 +102,7 @@ def run_task_step(name: str, data_interval_end: datetime | None, source: str | N
         AirflowFailException: bad configuration, bad input, a failed gate, a red source: a second try would fail in
             the same way.
         LockedError: another writer is at work; Airflow tries again.
+        DeliveryDelayedError: a mail server or a chat platform does not answer; Airflow tries again.
     """
     return _for_business_date(
         data_interval_end, lambda context: run_step(name, replace(context, source=source)).as_dict()
@@ -117,7 +118,7 @@ def _for_business_date(data_interval_end: datetime | None, work: Callable[[StepC
     try:
         settings = load_settings()
         return work(StepContext(settings, business_date_of(data_interval_end, settings.tz)))
-    except LockedError:
+    except (LockedError, DeliveryDelayedError):
         raise
     except UseropsError as error:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error

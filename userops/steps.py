@@ -25,12 +25,14 @@ log = structlog.get_logger(__name__)
 #: What `user_ops_daily` and `userops run` execute, in order.
 DAILY_STEPS = (
     "ingest", "gate_lake", "load", "build", "features", "score", "segment", "lists", "gate_marts", "publish",
-    "source_health",
+    "deliver", "source_health",
 )  # fmt: skip
 #: What `churn_model_weekly` and `userops train` execute, in order.
 TRAINING_STEPS = ("build", "train")
-#: Steps that only read what the others wrote to the ledger: they need not wait for the writer.
-_READING_STEPS = frozenset({"source_health"})
+#: Steps that only read what is published and write nothing but the ledger: they need not wait for the writer.
+_READING_STEPS = frozenset({"deliver", "source_health"})
+#: Steps behind publishing that do not need each other: when one fails, the others are run all the same.
+INDEPENDENT_STEPS = ("deliver", "source_health")
 
 _OWN_STEPS = {
     "ingest": "userops.ingest.runner:stage_landing",
@@ -39,6 +41,7 @@ _OWN_STEPS = {
     "features": "userops.warehouse.build:build_features",
     "lists": "userops.warehouse.build:build_lists",
     "publish": "userops.warehouse.publish:publish",
+    "deliver": "userops.delivery.deliver:deliver",
     "source_health": "userops.ingest.health:source_health",
 }
 

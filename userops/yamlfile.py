@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from userops.errors import ConfigError
 
@@ -67,7 +68,7 @@ def config_error(error: ValidationError, path: Path, model: type[BaseModel], doc
             expected.append("a value (required)")
             fixes.append(f"add `{dotted}`")
         else:
-            found.append(f"{at}: {_short(item.get('input'))}")
+            found.append(f"{at}: {_short(_without_secrets(item.get('input'), _annotation(model, key)))}")
             expected.append(item["msg"].removeprefix("Value error, "))
             fixes.append(f"correct `{dotted}`")
     where = f"{path}:{first_line}" if first_line else str(path)
@@ -170,6 +171,49 @@ def _known_keys(model: type[BaseModel], prefix: Key) -> list[str]:
     if isinstance(current, type) and issubclass(current, BaseModel):
         return [field.alias or name for name, field in current.model_fields.items()]
     return []
+
+
+def _annotation(model: type[BaseModel], key: Key) -> Any:
+    """Return the declared type of a key; Any where nothing declares it."""
+    current: Any = model
+    for part in key:
+        members = [member for member in _members(current) if _is_model(member) or get_origin(member) is dict]
+        if not members:
+            return Any
+        if _is_model(members[0]):
+            field = members[0].model_fields.get(str(part))
+            current = field.annotation if field else Any
+        else:
+            current = get_args(members[0])[1]
+    return current
+
+
+def _without_secrets(value: Any, annotation: Any) -> Any:
+    """Return a value as an error may show it: what is declared a SecretStr, at any depth, is not shown."""
+    members = _members(annotation)
+    if value is not None and SecretStr in members:
+        return "***"
+    if isinstance(value, dict):
+        return {key: _without_secrets(item, _member_of(members, key)) for key, item in value.items()}
+    return value
+
+
+def _member_of(members: Sequence[Any], key: Any) -> Any:
+    for member in members:
+        if _is_model(member) and key in member.model_fields:
+            return member.model_fields[key].annotation
+        if get_origin(member) is dict:
+            return get_args(member)[1]
+    return Any
+
+
+def _members(annotation: Any) -> Sequence[Any]:
+    """Return the types a value of this annotation may have: those of a union, or the one."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _short(value: Any) -> str:

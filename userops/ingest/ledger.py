@@ -145,6 +145,23 @@ _notes = Table(
 )
 
 
+_deliveries = Table(
+    "list_deliveries",
+    _metadata,
+    Column("list_name", String, primary_key=True),
+    Column("as_of_date", Date, primary_key=True),
+    Column("destination", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("fingerprint", String, nullable=False),
+    Column("sent_fingerprint", String),
+    Column("rows", BigInteger, nullable=False),
+    Column("times_sent", Integer, nullable=False),
+    Column("tried_at", DateTime, nullable=False),
+    Column("sent_at", DateTime),
+    Column("error", String),
+)
+
+
 class LedgerError(UseropsError):
     """The ledger cannot be opened, read or written."""
 
@@ -245,6 +262,28 @@ class SourceNote:
     severity: str
     message: str
     file_path: str = ""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one list of one business date at one destination.
+
+    `state` is sent or failed; `fingerprint` is that of the content tried last, `sent_fingerprint` that of the content
+    that arrived last, which a later failure does not change. The destination's name holds no address. Times are naive
+    UTC; rows are those of the content tried last.
+    """
+
+    list_name: str
+    as_of_date: date
+    destination: str
+    state: str
+    fingerprint: str
+    sent_fingerprint: str | None
+    rows: int
+    times_sent: int
+    tried_at: datetime
+    sent_at: datetime | None = None
+    error: str | None = None
 
 
 class Ledger:
@@ -536,6 +575,23 @@ class Ledger:
                 SourceNote(**{name: value for name, value in row.items() if name != "position"})
                 for row in connection.execute(query).mappings()
             ]
+
+    # -- deliveries ------------------------------------------------------------------------------------------------
+
+    def deliveries(self, as_of_date: date | None = None) -> list[Delivery]:
+        """Return the deliveries of a business date (none: of all), by date, list and destination."""
+        query = select(_deliveries).order_by(
+            _deliveries.c.as_of_date, _deliveries.c.list_name, _deliveries.c.destination
+        )
+        if as_of_date is not None:
+            query = query.where(_deliveries.c.as_of_date == as_of_date)
+        with self._reading() as connection:
+            return [Delivery(**row) for row in connection.execute(query).mappings()]
+
+    def record_delivery(self, delivery: Delivery) -> None:
+        """Write what became of a delivery, in place of what was known of it."""
+        with self._writing() as connection:
+            self._upsert(connection, _deliveries, [vars(delivery)])
 
     # -- the database ----------------------------------------------------------------------------------------------
 

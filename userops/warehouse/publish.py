@@ -35,9 +35,10 @@ import duckdb
 
 from userops.config import Settings
 from userops.errors import BuildError, PublishError
+from userops.lists.files import write_list
+from userops.lists.registry import LISTS, Language
 from userops.sqltext import identifier, literal
 from userops.steps import StepContext, StepReport
-from userops.warehouse.exports import LISTS, write_list
 from userops.warehouse.marts import Mart, TableComments, read_marts
 from userops.warehouse.publication import (
     PUBLICATION_COMMENTS,
@@ -68,7 +69,8 @@ def publish(context: StepContext) -> StepReport:
         with closing(_open_marts(settings)) as connection:
             marts = _built_marts(connection, settings)
             rows = _write_parquet(connection, marts, staging / "parquet")
-            list_rows = _write_lists(connection, marts, context.as_of, staging / "exports")
+            language = settings.lists.language
+            list_rows = _write_lists(connection, marts, context.as_of, staging / "exports", language)
             publication = _describe(connection, context, marts, rows, staging)
         changed = publication.fingerprint != published_fingerprint(settings)
         if changed:
@@ -155,14 +157,16 @@ def _write_parquet(connection: duckdb.DuckDBPyConnection, marts: Mapping[str, Ma
 
 
 def _write_lists(
-    connection: duckdb.DuckDBPyConnection, marts: Mapping[str, Mart], as_of: date, folder: Path
+    connection: duckdb.DuckDBPyConnection, marts: Mapping[str, Mart], as_of: date, folder: Path, language: Language
 ) -> dict[str, int]:
     folder.mkdir()
     rows = {}
     for export in LISTS:
-        if export.table in marts:
+        table = export.table_in(marts)
+        if table is not None:
             target = folder / export.name / f"as_of_date={as_of.isoformat()}"
-            rows[export.name] = write_list(connection, marts[export.table].relation(_WAREHOUSE), export, as_of, target)
+            relation, docs = marts[table].relation(_WAREHOUSE), marts[table].comments.columns
+            rows[export.name] = write_list(connection, relation, docs, export, as_of, target, language)
     return rows
 
 

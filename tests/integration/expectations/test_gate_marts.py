@@ -13,7 +13,6 @@ import pytest
 from expectations.steps import gate_marts
 from userops.errors import BuildError, GateError
 from userops.steps import StepContext
-from userops.warehouse.exports import CHURN_WARNING, ListExport
 from userops.warehouse.publish import publish
 
 Warehouse = Callable[..., None]
@@ -296,12 +295,6 @@ def gate_and_publish(context: StepContext) -> None:
 def test_a_failing_gate_leaves_what_is_published(
     context: StepContext, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = ListExport(
-        CHURN_WARNING.name, CHURN_WARNING.table, "", "名单",
-        tuple(column for column in CHURN_WARNING.columns if column.name in ("rank", "user_id", "as_of_date")),
-        ("rank",),
-    )  # fmt: skip
-    monkeypatch.setattr("userops.warehouse.publish.LISTS", (short,))
     _only_suites_of("fct_orders", monkeypatch)
     warehouse()
     gate_and_publish(context)

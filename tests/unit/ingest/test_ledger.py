@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from userops.ingest.ledger import (
     RETIRING,
     STAGED,
     Batch,
+    Delivery,
     Ledger,
     LedgerError,
     PendingPath,
@@ -32,6 +33,7 @@ from userops.ingest.ledger import (
 )
 
 DAY = date(2026, 1, 5)
+NOON = datetime(2026, 1, 6, 12)
 
 
 def batch(name: str, state: str = STAGED, **values: object) -> Batch:
@@ -270,6 +272,15 @@ class TestLandingAndNotes:
         assert [item.message for item in ledger.notes()] == ["d", "b", "a", "c"]
         ledger.replace_notes(DAY, "ingest", [])
         assert ledger.notes(DAY) == [note(DAY, "gate", "c")]
+
+    def test_deliveries_are_kept_by_list_date_and_destination(self, ledger):
+        first = Delivery("churn_warning", DAY, "robot:a", "failed", "f1", None, 3, 0, NOON, None, "HTTP 503")
+        later = replace(first, state="sent", sent_fingerprint="f1", times_sent=1, sent_at=NOON, error=None)
+        others = [replace(first, destination="robot:b"), replace(first, as_of_date=date(2026, 1, 4))]
+        for delivery in (first, *others, later):
+            ledger.record_delivery(delivery)
+        assert ledger.deliveries(DAY) == [later, others[0]]
+        assert ledger.deliveries() == [others[1], later, others[0]]
 
 
 def test_sqlite_ledger_is_write_ahead_logged(settings):

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from userops import orchestration
-from userops.errors import GateError, LockedError, UseropsError
+from userops.errors import DeliveryDelayedError, DeliveryError, GateError, LockedError, UseropsError
 from userops.steps import StepReport
 
 END = datetime(2026, 6, 29, 19, 0, tzinfo=UTC)  # 03:00 of the 30th in Shanghai
@@ -83,3 +83,14 @@ def test_a_run_without_a_data_interval_says_so(step):
     step(StepReport("done"))
     with pytest.raises(AirflowFailException, match="logical date"):
         orchestration.run_task_step("load", None)
+
+
+def test_a_delivery_is_tried_again_only_when_it_may_work_later(step):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    step(DeliveryDelayedError("deliver", "HTTP 503", "an answer", "wait"))
+    with pytest.raises(DeliveryDelayedError):
+        orchestration.run_task_step("deliver", END)
+    step(DeliveryError("deliver", "login refused", "a login", "correct the password"))
+    with pytest.raises(AirflowFailException, match="login refused"):
+        orchestration.run_task_step("deliver", END)

@@ -12,7 +12,15 @@ import pytest
 
 import userops
 from userops.errors import LockedError, UseropsError
-from userops.steps import DAILY_STEPS, TRAINING_STEPS, StepContext, find_step, run_step, writer_lock
+from userops.steps import (
+    DAILY_STEPS,
+    INDEPENDENT_STEPS,
+    TRAINING_STEPS,
+    StepContext,
+    find_step,
+    run_step,
+    writer_lock,
+)
 
 
 @pytest.mark.parametrize("name", sorted({*DAILY_STEPS, *TRAINING_STEPS}))
@@ -20,8 +28,9 @@ def test_every_step_of_the_runs_exists(name):
     assert callable(find_step(name))
 
 
-def test_the_day_ends_with_the_health_of_its_sources_after_all_is_published():
-    assert DAILY_STEPS[-2:] == ("publish", "source_health")
+def test_the_day_ends_with_deliveries_and_the_health_of_its_sources_after_all_is_published():
+    assert DAILY_STEPS[-3:] == ("publish", *INDEPENDENT_STEPS)
+    assert INDEPENDENT_STEPS == ("deliver", "source_health")
 
 
 def test_an_unknown_step_lists_the_known_ones():
