@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ def memory_file_system() -> Path | None:
     if not (shared_memory.is_dir() and os.access(shared_memory, os.W_OK) and memory.exists()):
         return None
     (available,) = (line.split()[1] for line in memory.read_text().splitlines() if line.startswith("MemAvailable"))
-    roomy = shutil.disk_usage(shared_memory).free > 3 * GIGABYTE and int(available) * 1024 > 6 * GIGABYTE
+    roomy = shutil.disk_usage(shared_memory).free > 2 * GIGABYTE and int(available) * 1024 > 5 * GIGABYTE
     return shared_memory if roomy else None
 
 
@@ -45,6 +46,12 @@ os.environ.setdefault("DBT_LOG_LEVEL_FILE", "none")
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name a case of bytes by its argument: packed bytes hold the time of packing, and xdist's workers must agree."""
     return argname if isinstance(val, bytes) else None
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of every later garbage collection: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
