@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,7 @@ def parse(shared: Path) -> ParsedProject:
             result = dbtRunner().invoke([*_OPTIONS, "--no-write-json", "parse"])
             DuckDBConnectionManager.close_all_connections()
     assert isinstance(result.result, Manifest), result.exception
+    gc.freeze()  # hundreds of thousands of objects that stay to the end
     return ParsedProject(result.result, chosen.paths.lake)
 
 

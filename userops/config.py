@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -31,6 +32,12 @@ from userops.lists.registry import Language
 from userops.yamlfile import config_error, read_mapping
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Return the names of all IANA time zones; they are looked up once, because that walks through a tree of files."""
+    return frozenset(available_timezones())
 
 
 class _Section(BaseModel):
@@ -345,7 +352,7 @@ class ProjectSettings(_Section):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if value not in time_zones():
             raise ValueError("an IANA time zone such as Asia/Shanghai or Europe/Amsterdam")
         return value
 

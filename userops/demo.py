@@ -23,6 +23,8 @@ from userops.steps import StepContext, run_step
 
 #: A Monday, so that the weekly training of the evening before falls on a complete week.
 LAST_DAY = date(2026, 6, 29)
+#: Lies in Airflow's home when its database is complete.
+PREPARED = ".prepared"
 _LOG_LINE = re.compile(r"^\S+ \[(?P<level>\w+)\s*\] (?P<event>.*?)\s+\[(?P<logger>[\w.]+)\] ?(?P<fields>.*)$")
 _FIELD = re.compile(r"(?P<name>step|summary|seconds)=(?P<value>'[^']*'|\"[^\"]*\"|\S+)")
 
@@ -49,7 +51,7 @@ def run_demo(settings: Settings, console: Console, users: int, days: int) -> Non
         console.print(f"{name}: {run_step(name, StepContext(settings, history)).summary}", highlight=False)
 
     environment = airflow_environment(settings)
-    _prepare_airflow(settings, console, environment)
+    prepare_airflow(settings, console)
     if not list((settings.paths.models / "churn").glob("*/metrics.json")):
         _headline(console, 3, f"Airflow: DAG churn_model_weekly for {history}")
         _dag_run("churn_model_weekly", history, settings, console, environment)
@@ -90,10 +92,15 @@ def _deliver(exports: Path, landing: Path, upto: date) -> int:
     return copied
 
 
-def _prepare_airflow(settings: Settings, console: Console, environment: dict[str, str]) -> None:
-    """Create Airflow's database and the writer's pool where they are missing."""
+def prepare_airflow(settings: Settings, console: Console) -> None:
+    """Create Airflow's database and the writer's pool where they are missing.
+
+    Raises:
+        BuildError: Airflow failed; the message names its log.
+    """
+    environment = airflow_environment(settings)
     settings.paths.airflow_home.mkdir(parents=True, exist_ok=True)
-    done = settings.paths.airflow_home / ".prepared"
+    done = settings.paths.airflow_home / PREPARED
     if done.exists():
         return
     console.print("preparing Airflow's database ...")

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.e2e.instances import prepare_airflow
+from tests.e2e.instances import copy_airflow
 from userops.config import PROJECT_ROOT
 from userops.orchestration import READER_POOL, WRITER_POOL, airflow_environment
 from userops.steps import DAILY_STEPS, INDEPENDENT_STEPS, TRAINING_STEPS
@@ -55,7 +55,7 @@ def inspected(tmp_path_factory, between_workers):
 
     home = tmp_path_factory.mktemp("airflow")
     settings = load_settings().model_copy(update={"home": home})
-    prepare_airflow(settings, between_workers)
+    copy_airflow(settings, between_workers)
     environment = airflow_environment(settings)
     code = _INSPECT.replace("DAGS", repr(str(PROJECT_ROOT / "dags")))
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.instances import dag_run, make_instance, marts, one, prepare_airflow
+from tests.e2e.instances import copy_airflow, dag_run, make_instance, marts, one
 from userops.config import PROJECT_ROOT, Settings
 from userops.demo import LAST_DAY
 from userops.simulate import SimulationOptions, simulate
@@ -77,7 +77,7 @@ def broken_day(
     shutil.copytree(landing, settings.paths.landing, dirs_exist_ok=True)
     orders = settings.paths.landing / "shop" / "orders" / f"orders_{LAST_DAY}.csv"
     orders.write_text(orders.read_text(encoding="utf-8").replace("total", "sum_of_all", 1), encoding="utf-8")
-    prepare_airflow(settings, between_workers)
+    copy_airflow(settings, between_workers)
     return settings, dag_run(settings, "user_ops_daily", LAST_DAY)
 
 

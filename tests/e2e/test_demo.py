@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from tests.e2e.instances import fingerprint, make_instance, marts, one
+from tests.e2e.instances import copy_airflow, fingerprint, make_instance, marts, one
 from userops.config import PROJECT_ROOT
 from userops.demo import LAST_DAY, run_demo
 from userops.simulate.truth import ranking_quality
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
+def shop(tmp_path_factory, between_workers):
     settings = make_instance(tmp_path_factory.mktemp("shop"), PROJECT_ROOT / "config")
+    copy_airflow(settings, between_workers)
     console = Console(record=True, width=140)
     run_demo(settings, console, users=1_500, days=120)
     return settings, console.export_text()

@@ -1,4 +1,4 @@
-"""The whole DAG on orders only: Online Retail, both sheets, through source YAMLs alone."""
+"""Every step of the day on orders only: Online Retail, both sheets, through source YAMLs alone."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from datetime import date
 
 import pytest
 
-from tests.e2e.instances import REAL_CONFIG, make_instance, marts, one, prepare_airflow, succeed
+from tests.e2e.instances import REAL_CONFIG, make_instance, marts, one
+from userops.steps import DAILY_STEPS, StepContext, run_step
 
 
 @pytest.fixture(scope="module")
-def retail(tmp_path_factory, shared_data, between_workers):
+def retail(tmp_path_factory, shared_data, dbt_project):
     settings = make_instance(tmp_path_factory.mktemp("retail"), REAL_CONFIG / "online_retail")
     shutil.copytree(shared_data / "online_retail", settings.paths.landing / "online_retail")
-    prepare_airflow(settings, between_workers)
-    succeed(settings, "user_ops_daily", date(2011, 12, 9))
+    with dbt_project.instead_of_a_child():
+        for step in DAILY_STEPS:
+            run_step(step, StepContext(settings, date(2011, 12, 9)))
     return settings
 
 

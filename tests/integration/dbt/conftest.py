@@ -67,12 +67,13 @@ class Lake:
     sequence: int = 0
     batches: dict[str, Delivered] = field(default_factory=dict)
     control: dict[str, list[Sequence[Any]]] = field(default_factory=dict)
+    written: dict[str, list[Sequence[Any]]] = field(default_factory=dict)  # control tables as their files hold them
     connection: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
 
     def reset(self) -> None:
         """Start an empty lake: every entity exists and has no rows."""
         shutil.rmtree(self.root, ignore_errors=True)
-        self.sequence, self.batches = 0, {}
+        self.sequence, self.batches, self.written = 0, {}, {}
         self.control = {name: [] for name in CONTROL_TABLES}
         self.control["event_taxonomy"] = [*TAXONOMY]
         for entity in ENTITIES.values():
@@ -211,7 +212,9 @@ class Lake:
 
     def _write_control(self) -> None:
         for name, columns in CONTROL_TABLES.items():
-            self._write_table(self.root / "control" / f"{name}.parquet", columns, self.control[name])
+            if self.written.get(name) != self.control[name]:
+                self._write_table(self.root / "control" / f"{name}.parquet", columns, self.control[name])
+                self.written[name] = [*self.control[name]]
 
     def _write_table(self, path: Path, columns: str, rows: Sequence[Sequence[Any]]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -372,7 +372,10 @@ def test_without_a_warehouse_the_error_says_what_to_do(context: StepContext) -> 
         gate_marts(context)
 
 
-def test_nothing_is_written_beside_the_warehouse(context: StepContext, warehouse: Warehouse) -> None:
+def test_nothing_is_written_beside_the_warehouse(
+    context: StepContext, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _only_suites_of("fct_orders", monkeypatch)
     warehouse()
     before = sorted(path.name for path in context.settings.paths.warehouse_dir.iterdir())
     content = context.settings.paths.warehouse.read_bytes()

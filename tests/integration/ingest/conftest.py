@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,7 @@ class Instance:
         return note.message
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect() as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            return connection.execute(sql).fetchall()
+        return _reader().execute(sql).fetchall()
 
     def lake(self, entity: str, columns: str = "*", where: str = "true") -> list[tuple[Any, ...]]:
         """Return rows of raw, in a stable order."""
@@ -106,6 +105,15 @@ class Instance:
         if not folder.is_dir():
             return []
         return self.query(f"select {columns} from read_parquet('{folder}/*.parquet') order by file_path, record_number")
+
+
+@cache
+def _reader() -> duckdb.DuckDBPyConnection:
+    """Return the connection that reads what tests find: to start an engine costs more than most of their queries."""
+    connection = duckdb.connect()
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set enable_external_file_cache = false")  # files change below it
+    return connection
 
 
 @pytest.fixture

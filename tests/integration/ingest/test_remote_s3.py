@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -45,9 +46,10 @@ class Server:
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
 
-    def client(self, service: str) -> Any:
+    @cached_property
+    def client(self) -> Any:
         return botocore.session.get_session().create_client(
-            service,
+            "s3",
             endpoint_url=self.url,
             aws_access_key_id="administrator",
             aws_secret_access_key="any",
@@ -83,7 +85,7 @@ def server(running, monkeypatch, tmp_path) -> Server:
     connect(monkeypatch, running.url)
     hurry(monkeypatch)
     requests.post(f"{running.url}/moto-api/reset", timeout=10)
-    running.client("s3").create_bucket(Bucket="exports")
+    running.client.create_bucket(Bucket="exports")
     return running
 
 

@@ -26,12 +26,24 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> SimulationResult:
     return simulate(tmp_path_factory.mktemp("dirty"), DIRTY)
 
 
-@pytest.fixture
-def clean_shop(clean: SimulationResult) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Tables events, orders, items, users, truth of the clean simulation; `file` is the file name, times are local."""
+@pytest.fixture(scope="session")
+def clean_tables(clean: SimulationResult) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The files of the clean simulation as tables, for `clean_shop`."""
     with duckdb.connect() as connection:
         load(connection, clean.landing, clean.ground_truth)
         yield connection
+
+
+@pytest.fixture
+def clean_shop(clean_tables: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Tables events, orders, items, users, truth of the clean simulation; `file` is the file name, times are local.
+
+    What a test changes is taken back.
+    """
+    with clean_tables.cursor() as connection:
+        connection.begin()
+        yield connection
+        connection.rollback()
 
 
 def load(connection: duckdb.DuckDBPyConnection, landing: Path, truth: Path) -> None:
