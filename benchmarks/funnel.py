@@ -3,8 +3,7 @@
 python benchmarks/funnel.py                          20 million events, 500,000 users
 python benchmarks/funnel.py --events 2000000 --users 50000
 
-The compiled models run on DuckDB: int_funnel_events reads the file, fct_funnel_progress tells every entry of every user
-with the times of its steps. windowFunnel tells one number per user, so it is given less to do; its answer is compared
+The compiled model runs on DuckDB: fct_funnel_progress tells every entry of every user with the times of its steps. windowFunnel tells one number per user, so it is given less to do; its answer is compared
 with the models' furthest step of every user. Both engines have two threads. Ratios of one run count, not seconds.
 """
 
@@ -109,11 +108,9 @@ def one_round(root: Path, file: Path, models: dict[str, str]) -> dict[str, float
         connection.execute(f"create table int_funnel_event_names as {models['int_funnel_event_names']}")
         taken = {
             "one scan of all columns": timed(lambda: scan(connection, file)),
-            "int_funnel_events (stored)": timed(lambda: store(connection, "int_funnel_events", models)),
             "fct_funnel_progress (stored)": timed(lambda: store(connection, "fct_funnel_progress", models)),
         }
         ours = connection.execute("select user_id, max(max_step) from fct_funnel_progress group by all").fetchall()
-    taken["funnel models together"] = taken["int_funnel_events (stored)"] + taken["fct_funnel_progress (stored)"]
     levels: dict[str, int] = {}
     taken["chdb windowFunnel, one number per user"] = timed(lambda: levels.update(window_funnel(file)))
     if dict(ours) != {user: level for user, level in levels.items() if level > 0}:
@@ -162,7 +159,7 @@ def compiled_models(root: Path) -> dict[str, str]:
     write_funnels(settings)
     return {
         name: _compile(settings, name)
-        for name in ("int_funnel_event_names", "int_funnel_events", "fct_funnel_progress")
+        for name in ("int_funnel_event_names", "fct_funnel_progress")
     }
 
 

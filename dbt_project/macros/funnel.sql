@@ -15,119 +15,318 @@
 {% endmacro %}
 
 
-{# Aggregate: the list of times of a group in order, in the form `window_starts` takes. #}
-{% macro ordered_times(time_column) -%}
-    {{ return(adapter.dispatch("ordered_times", "userops")(time_column)) }}
+{#
+    What an event can do in a funnel, as one number: a bit per part it can play.
+
+    bits 0 to 9    it fulfils step 1 to 10
+    bits 10 to 18  it ends an attempt between step 1 and 2, ..., 9 and 10
+    bit 19         an attempt can start with it
+    bit 20         it can take part in an attempt that has started before
+    bit 21         a repetition of it can do more than the first: it fulfils several steps, or none
+#}
+{% macro step_part(step) %}{{ return(2 ** (step - 1)) }}{% endmacro %}
+{% macro ending_part(step) %}{{ return(2 ** (funnel_step_columns() + step - 1)) }}{% endmacro %}
+{% macro start_part() %}{{ return(2 ** 19) }}{% endmacro %}
+{% macro following_part() %}{{ return(2 ** 20) }}{% endmacro %}
+{% macro repeatable_part() %}{{ return(2 ** 21) }}{% endmacro %}
+
+
+{#
+    An event of a user as one value that sorts as the events of a funnel do: by time, then by kind (the number of its
+    name, channel, device ... in that order). Its parts and its place in the user's log travel with it.
+
+    The other macros named coded_... read such a value.
+#}
+{% macro coded_event(event_time, kind, parts) -%}
+    {{ return(adapter.dispatch("coded_event", "userops")(event_time, kind, parts)) }}
 {%- endmacro %}
 
-{% macro default__ordered_times(time_column) -%}
-    sort_array(collect_list({{ time_column }}))
+{% macro default__coded_event(event_time, kind, parts) -%}
+    struct({{ event_time }} as event_time, {{ kind }} as kind, {{ parts }} as parts)
 {%- endmacro %}
 
-{# One-element lists: DuckDB folds a list with elements of the result's own type. #}
-{% macro duckdb__ordered_times(time_column) -%}
-    list_transform(list_sort(list({{ time_column }})), lambda moment: [moment])
+{# One whole number: 53 bits of microseconds, 23 of kind, 23 of parts, 28 of place. Lists of numbers are sorted and
+   filtered several times as fast as lists of structs. #}
+{% macro duckdb__coded_event(event_time, kind, parts) -%}
+    (
+        cast(epoch_us({{ event_time }}) as hugeint) * {{ 2 ** 74 }}
+        + cast({{ kind }} as hugeint) * {{ 2 ** 51 }}
+        + cast({{ parts }} as hugeint) * {{ 2 ** 28 }}
+    )
 {%- endmacro %}
 
 
-{# Of an ordered list of times: the first, then always the first after the window of the one before has ended.
-   Each pick depends on the one before, which window functions cannot express, so the list is folded. #}
-{% macro window_starts(times, window_seconds) -%}
-    {{ return(adapter.dispatch("window_starts", "userops")(times, window_seconds)) }}
+{# Aggregate: the list of a group's coded events in order, each with its place in it, from 1. #}
+{% macro coded_log(coded_event) -%}
+    {{ return(adapter.dispatch("coded_log", "userops")(coded_event)) }}
 {%- endmacro %}
 
-{% macro default__window_starts(times, window_seconds) -%}
+{% macro default__coded_log(coded_event) -%}
+    transform(
+        sort_array(collect_list({{ coded_event }})),
+        (coded, place) -> struct(coded.event_time, coded.kind, coded.parts, place + 1 as place)
+    )
+{%- endmacro %}
+
+{% macro duckdb__coded_log(coded_event) -%}
+    list_transform(list_sort(list({{ coded_event }})), lambda coded, place: coded + place)
+{%- endmacro %}
+
+
+{# Time of a coded event, as a timestamp. #}
+{% macro coded_time(coded) -%}
+    {{ return(adapter.dispatch("coded_time", "userops")(coded)) }}
+{%- endmacro %}
+
+{% macro default__coded_time(coded) -%}
+    {{ coded }}.event_time
+{%- endmacro %}
+
+{% macro duckdb__coded_time(coded) -%}
+    make_timestamp(cast({{ coded_microseconds(coded) }} as bigint))
+{%- endmacro %}
+
+
+{# Time of a coded event, in microseconds since 1970 UTC. #}
+{% macro coded_microseconds(coded) -%}
+    {{ return(adapter.dispatch("coded_microseconds", "userops")(coded)) }}
+{%- endmacro %}
+
+{% macro default__coded_microseconds(coded) -%}
+    unix_micros({{ coded }}.event_time)
+{%- endmacro %}
+
+{% macro duckdb__coded_microseconds(coded) -%}
+    ({{ coded }} >> 74)
+{%- endmacro %}
+
+
+{# Kind of a coded event. #}
+{% macro coded_kind(coded) -%}
+    {{ return(adapter.dispatch("coded_kind", "userops")(coded)) }}
+{%- endmacro %}
+
+{% macro default__coded_kind(coded) -%}
+    {{ coded }}.kind
+{%- endmacro %}
+
+{% macro duckdb__coded_kind(coded) -%}
+    cast(({{ coded }} >> 51) & {{ 2 ** 23 - 1 }} as bigint)
+{%- endmacro %}
+
+
+{# Condition: a coded event can play one of these parts (a sum of them). #}
+{% macro coded_can(coded, parts) -%}
+    {{ return(adapter.dispatch("coded_can", "userops")(coded, parts)) }}
+{%- endmacro %}
+
+{% macro default__coded_can(coded, parts) -%}
+    ({{ coded }}.parts & {{ parts }}) > 0
+{%- endmacro %}
+
+{% macro duckdb__coded_can(coded, parts) -%}
+    ({{ coded }} & {{ parts * 2 ** 28 }}) > 0
+{%- endmacro %}
+
+
+{# Condition: two coded events can play different parts. #}
+{% macro coded_parts_differ(coded, other) -%}
+    {{ return(adapter.dispatch("coded_parts_differ", "userops")(coded, other)) }}
+{%- endmacro %}
+
+{% macro default__coded_parts_differ(coded, other) -%}
+    {{ coded }}.parts <> {{ other }}.parts
+{%- endmacro %}
+
+{% macro duckdb__coded_parts_differ(coded, other) -%}
+    ({{ coded }} & {{ (2 ** 23 - 1) * 2 ** 28 }}) <> ({{ other }} & {{ (2 ** 23 - 1) * 2 ** 28 }})
+{%- endmacro %}
+
+
+{# The coded event so many places (may be negative) after another one of a log; null beyond its ends. #}
+{% macro coded_neighbour(log, coded, places) -%}
+    {{ return(adapter.dispatch("coded_neighbour", "userops")(log, coded, places)) }}
+{%- endmacro %}
+
+{% macro default__coded_neighbour(log, coded, places) -%}
+    get({{ log }}, {{ coded }}.place - 1 + {{ places }})
+{%- endmacro %}
+
+{% macro duckdb__coded_neighbour(log, coded, places) -%}
+    {{ log }}[cast({{ coded }} & {{ 2 ** 28 - 1 }} as bigint) + {{ places }}]
+{%- endmacro %}
+
+
+{# Of a list of coded events in order, those whose neighbour on one side (-1: before, 1: after) is further away than the
+   window, or missing. #}
+{% macro island_edges(coded_events, side, window) -%}
+    {{ return(adapter.dispatch("island_edges", "userops")(coded_events, side, window)) }}
+{%- endmacro %}
+
+{% macro default__island_edges(coded_events, side, window) -%}
+    filter(
+        {{ coded_events }},
+        (coded, place) -> coalesce(
+            abs(unix_micros(coded.event_time) - unix_micros(get({{ coded_events }}, place + {{ side }}).event_time))
+            > {{ window }},
+            true
+        )
+    )
+{%- endmacro %}
+
+{% macro duckdb__island_edges(coded_events, side, window) -%}
+    list_filter(
+        {{ coded_events }},
+        lambda coded, place: coalesce(
+            {% if side < 0 %}
+            (coded >> 74) > ({{ coded_events }}[place - 1] >> 74) + {{ window }}
+            {% else %}
+            ({{ coded_events }}[place + 1] >> 74) > (coded >> 74) + {{ window }}
+            {% endif %}, true
+        )
+    )
+{%- endmacro %}
+
+
+{# Condition: of the islands with these first and last coded events, one is longer than the window. #}
+{% macro an_island_is_longer(first_events, last_events, window) -%}
+    {{ return(adapter.dispatch("an_island_is_longer", "userops")(first_events, last_events, window)) }}
+{%- endmacro %}
+
+{% macro default__an_island_is_longer(first_events, last_events, window) -%}
+    exists(
+        arrays_zip({{ first_events }} as first, {{ last_events }} as last),
+        island -> unix_micros(island.last.event_time) > unix_micros(island.first.event_time) + {{ window }}
+    )
+{%- endmacro %}
+
+{% macro duckdb__an_island_is_longer(first_events, last_events, window) -%}
+    len(list_filter(
+        {{ last_events }},
+        lambda coded, place: (coded >> 74) > ({{ first_events }}[place] >> 74) + {{ window }}
+    )) > 0
+{%- endmacro %}
+
+
+{# Of a list of coded events in order: the first, then always the first after the window of the one before has ended.
+   Each pick depends on the one before, so the list is folded. #}
+{% macro window_starts(coded_events, window) -%}
+    {{ return(adapter.dispatch("window_starts", "userops")(coded_events, window)) }}
+{%- endmacro %}
+
+{% macro default__window_starts(coded_events, window) -%}
     aggregate(
-        {{ times }},
-        cast(array() as array<timestamp>),
-        (starts, moment) -> case
-            when size(starts) = 0 or moment > {{ add_seconds("element_at(starts, -1)", window_seconds) }}
-                then concat(starts, array(moment))
+        {{ coded_events }},
+        slice({{ coded_events }}, 1, 1),
+        (starts, coded) -> case
+            when unix_micros(coded.event_time) > unix_micros(element_at(starts, -1).event_time) + {{ window }}
+                then concat(starts, array(coded))
             else starts
         end
     )
 {%- endmacro %}
 
-{% macro duckdb__window_starts(times, window_seconds) -%}
+{# DuckDB folds a list with elements of the result's own type: one-element lists. #}
+{% macro duckdb__window_starts(coded_events, window) -%}
     list_reduce(
-        {{ times }},
-        lambda starts, moment:
+        list_transform({{ coded_events }}, lambda coded: [coded]),
+        lambda starts, coded:
             case
-                when moment[1] > {{ add_seconds("starts[-1]", window_seconds) }} then list_append(starts, moment[1])
+                when (coded[1] >> 74) > (starts[-1] >> 74) + {{ window }} then list_append(starts, coded[1])
                 else starts
             end
     )
 {%- endmacro %}
 
 
-{# Two columns, one row per element of a list: the element, and its number from 1. #}
-{% macro unnest_numbered(list_expression, element, number) -%}
-    {{ return(adapter.dispatch("unnest_numbered", "userops")(list_expression, element, number)) }}
+{# Of a list of lists the longest, of equally long ones the last; null of an empty list. #}
+{% macro longest_list(lists) -%}
+    {{ return(adapter.dispatch("longest_list", "userops")(lists)) }}
 {%- endmacro %}
 
-{% macro default__unnest_numbered(list_expression, element, number) -%}
-    inline(transform({{ list_expression }}, (element, position) -> struct(element as {{ element }}, position + 1 as {{ number }})))
+{% macro default__longest_list(lists) -%}
+    aggregate(
+        {{ lists }}, get({{ lists }}, 0), (best, other) -> case when size(other) >= size(best) then other else best end
+    )
 {%- endmacro %}
 
-{% macro duckdb__unnest_numbered(list_expression, element, number) -%}
-    unnest({{ list_expression }}) as {{ element }},
-    generate_subscripts({{ list_expression }}, 1) as {{ number }}
-{%- endmacro %}
-
-
-{# Window function: the first value that is not null. #}
-{% macro first_known_value(expression) -%}
-    {{ return(adapter.dispatch("first_known_value", "userops")(expression)) }}
-{%- endmacro %}
-
-{% macro default__first_known_value(expression) -%}
-    first_value({{ expression }}, true)
-{%- endmacro %}
-
-{% macro duckdb__first_known_value(expression) -%}
-    first_value({{ expression }} ignore nulls)
+{% macro duckdb__longest_list(lists) -%}
+    case
+        when len({{ lists }}) > 0
+            then list_reduce(
+                {{ lists }}, lambda best, other: case when len(other) >= len(best) then other else best end
+            )
+    end
 {%- endmacro %}
 
 
-{# An empty list of times. #}
-{% macro no_times() -%}
-    {{ return(adapter.dispatch("no_times", "userops")()) }}
+{# Those elements of a list that meet a condition on `element`. #}
+{% macro list_where(list_expression, element, condition) -%}
+    {{ return(adapter.dispatch("list_where", "userops")(list_expression, element, condition)) }}
 {%- endmacro %}
 
-{% macro default__no_times() -%}
-    cast(array() as array<timestamp>)
+{% macro default__list_where(list_expression, element, condition) -%}
+    filter({{ list_expression }}, {{ element }} -> {{ condition }})
 {%- endmacro %}
 
-{% macro duckdb__no_times() -%}
-    cast([] as timestamp[])
-{%- endmacro %}
-
-
-{# A list of times with one more in front. #}
-{% macro time_before_times(time, times) -%}
-    {{ return(adapter.dispatch("time_before_times", "userops")(time, times)) }}
-{%- endmacro %}
-
-{% macro default__time_before_times(time, times) -%}
-    concat(array({{ time }}), {{ times }})
-{%- endmacro %}
-
-{% macro duckdb__time_before_times(time, times) -%}
-    list_prepend({{ time }}, {{ times }})
+{% macro duckdb__list_where(list_expression, element, condition) -%}
+    list_filter({{ list_expression }}, lambda {{ element }}: {{ condition }})
 {%- endmacro %}
 
 
-{# Of some times, those that are known and not after a limit, in order, as a list. #}
-{% macro times_until(times, limit) -%}
-    {{ return(adapter.dispatch("times_until", "userops")(times, limit)) }}
+{# An expression of every `element` of a list, as a list. #}
+{% macro list_map(list_expression, element, expression) -%}
+    {{ return(adapter.dispatch("list_map", "userops")(list_expression, element, expression)) }}
 {%- endmacro %}
 
-{% macro default__times_until(times, limit) -%}
-    array_sort(filter({{ times }}, moment -> moment <= {{ limit }}))
+{% macro default__list_map(list_expression, element, expression) -%}
+    transform({{ list_expression }}, {{ element }} -> {{ expression }})
 {%- endmacro %}
 
-{% macro duckdb__times_until(times, limit) -%}
-    list_sort(list_filter({{ times }}, lambda moment: moment <= {{ limit }}))
+{% macro duckdb__list_map(list_expression, element, expression) -%}
+    list_transform({{ list_expression }}, lambda {{ element }}: {{ expression }})
+{%- endmacro %}
+
+
+{# A list in order. #}
+{% macro sorted_list(list_expression) -%}
+    {{ return(adapter.dispatch("sorted_list", "userops")(list_expression)) }}
+{%- endmacro %}
+
+{% macro default__sorted_list(list_expression) -%}
+    array_sort({{ list_expression }})
+{%- endmacro %}
+
+{% macro duckdb__sorted_list(list_expression) -%}
+    list_sort({{ list_expression }})
+{%- endmacro %}
+
+
+{# The elements of one list, then those of another. #}
+{% macro lists_joined(one, other) -%}
+    {{ return(adapter.dispatch("lists_joined", "userops")(one, other)) }}
+{%- endmacro %}
+
+{% macro default__lists_joined(one, other) -%}
+    concat({{ one }}, {{ other }})
+{%- endmacro %}
+
+{% macro duckdb__lists_joined(one, other) -%}
+    list_concat({{ one }}, {{ other }})
+{%- endmacro %}
+
+
+{# The first element of a list, as a list; an empty list of an empty one. #}
+{% macro first_of_list(list_expression) -%}
+    {{ return(adapter.dispatch("first_of_list", "userops")(list_expression)) }}
+{%- endmacro %}
+
+{% macro default__first_of_list(list_expression) -%}
+    slice({{ list_expression }}, 1, 1)
+{%- endmacro %}
+
+{% macro duckdb__first_of_list(list_expression) -%}
+    {{ list_expression }}[1:1]
 {%- endmacro %}
 
 
@@ -145,7 +344,7 @@
 {%- endmacro %}
 
 
-{# Element of a list by its number from 1; null beyond the end. #}
+{# Element of a list by its number, from 1 (negative: from its end); null beyond its ends. #}
 {% macro list_element(list_expression, number) -%}
     {{ return(adapter.dispatch("list_element", "userops")(list_expression, number)) }}
 {%- endmacro %}
@@ -170,4 +369,18 @@
 
 {% macro duckdb__list_size(list_expression) -%}
     len({{ list_expression }})
+{%- endmacro %}
+
+
+{# The numbers from 1 to the length of a list, one row each. #}
+{% macro list_numbers(list_expression) -%}
+    {{ return(adapter.dispatch("list_numbers", "userops")(list_expression)) }}
+{%- endmacro %}
+
+{% macro default__list_numbers(list_expression) -%}
+    explode(sequence(1, size({{ list_expression }})))
+{%- endmacro %}
+
+{% macro duckdb__list_numbers(list_expression) -%}
+    generate_subscripts({{ list_expression }}, 1)
 {%- endmacro %}
