@@ -33,24 +33,24 @@
 
 {#
     An event of a user as one value that sorts as the events of a funnel do: by time, then by kind (the number of its
-    name, channel, device ... in that order). Its parts and its place in the user's log travel with it.
-
-    The other macros named coded_... read such a value.
+    name, channel and device in that order). How many days its business date is away from its date in UTC (-1, 0 or 1),
+    what it can do and its place in the user's log travel with it. The other macros named coded_... read such a value.
 #}
-{% macro coded_event(event_time, kind, parts) -%}
-    {{ return(adapter.dispatch("coded_event", "userops")(event_time, kind, parts)) }}
+{% macro coded_event(event_time, kind, day_shift, parts) -%}
+    {{ return(adapter.dispatch("coded_event", "userops")(event_time, kind, day_shift, parts)) }}
 {%- endmacro %}
 
-{% macro default__coded_event(event_time, kind, parts) -%}
-    struct({{ event_time }} as event_time, {{ kind }} as kind, {{ parts }} as parts)
+{% macro default__coded_event(event_time, kind, day_shift, parts) -%}
+    struct({{ event_time }} as event_time, {{ kind }} as kind, {{ day_shift }} as day_shift, {{ parts }} as parts)
 {%- endmacro %}
 
-{# One whole number: 53 bits of microseconds, 23 of kind, 23 of parts, 28 of place. Lists of numbers are sorted and
-   filtered several times as fast as lists of structs. #}
-{% macro duckdb__coded_event(event_time, kind, parts) -%}
+{# One whole number: 53 bits of microseconds, 22 of kind, 2 of shifted days, 22 of parts, 28 of place. Lists of numbers
+   are sorted and filtered several times as fast as lists of structs. #}
+{% macro duckdb__coded_event(event_time, kind, day_shift, parts) -%}
     (
         cast(epoch_us({{ event_time }}) as hugeint) * {{ 2 ** 74 }}
-        + cast({{ kind }} as hugeint) * {{ 2 ** 51 }}
+        + cast({{ kind }} as hugeint) * {{ 2 ** 52 }}
+        + ({{ day_shift }} + 1) * {{ 2 ** 50 }}
         + cast({{ parts }} as hugeint) * {{ 2 ** 28 }}
     )
 {%- endmacro %}
@@ -64,7 +64,7 @@
 {% macro default__coded_log(coded_event) -%}
     transform(
         sort_array(collect_list({{ coded_event }})),
-        (coded, place) -> struct(coded.event_time, coded.kind, coded.parts, place + 1 as place)
+        (coded, place) -> struct(coded.event_time, coded.kind, coded.day_shift, coded.parts, place + 1 as place)
     )
 {%- endmacro %}
 
@@ -111,7 +111,21 @@
 {%- endmacro %}
 
 {% macro duckdb__coded_kind(coded) -%}
-    cast(({{ coded }} >> 51) & {{ 2 ** 23 - 1 }} as bigint)
+    cast(({{ coded }} >> 52) & {{ 2 ** 22 - 1 }} as bigint)
+{%- endmacro %}
+
+
+{# Days from the date of a coded event in UTC to its business date. #}
+{% macro coded_day_shift(coded) -%}
+    {{ return(adapter.dispatch("coded_day_shift", "userops")(coded)) }}
+{%- endmacro %}
+
+{% macro default__coded_day_shift(coded) -%}
+    {{ coded }}.day_shift
+{%- endmacro %}
+
+{% macro duckdb__coded_day_shift(coded) -%}
+    cast((({{ coded }} >> 50) & 3) - 1 as integer)
 {%- endmacro %}
 
 
@@ -139,7 +153,7 @@
 {%- endmacro %}
 
 {% macro duckdb__coded_parts_differ(coded, other) -%}
-    ({{ coded }} & {{ (2 ** 23 - 1) * 2 ** 28 }}) <> ({{ other }} & {{ (2 ** 23 - 1) * 2 ** 28 }})
+    ({{ coded }} & {{ (2 ** 22 - 1) * 2 ** 28 }}) <> ({{ other }} & {{ (2 ** 22 - 1) * 2 ** 28 }})
 {%- endmacro %}
 
 
@@ -157,59 +171,8 @@
 {%- endmacro %}
 
 
-{# Of a list of coded events in order, those whose neighbour on one side (-1: before, 1: after) is further away than the
-   window, or missing. #}
-{% macro island_edges(coded_events, side, window) -%}
-    {{ return(adapter.dispatch("island_edges", "userops")(coded_events, side, window)) }}
-{%- endmacro %}
-
-{% macro default__island_edges(coded_events, side, window) -%}
-    filter(
-        {{ coded_events }},
-        (coded, place) -> coalesce(
-            abs(unix_micros(coded.event_time) - unix_micros(get({{ coded_events }}, place + {{ side }}).event_time))
-            > {{ window }},
-            true
-        )
-    )
-{%- endmacro %}
-
-{% macro duckdb__island_edges(coded_events, side, window) -%}
-    list_filter(
-        {{ coded_events }},
-        lambda coded, place: coalesce(
-            {% if side < 0 %}
-            (coded >> 74) > ({{ coded_events }}[place - 1] >> 74) + {{ window }}
-            {% else %}
-            ({{ coded_events }}[place + 1] >> 74) > (coded >> 74) + {{ window }}
-            {% endif %}, true
-        )
-    )
-{%- endmacro %}
-
-
-{# Condition: of the islands with these first and last coded events, one is longer than the window. #}
-{% macro an_island_is_longer(first_events, last_events, window) -%}
-    {{ return(adapter.dispatch("an_island_is_longer", "userops")(first_events, last_events, window)) }}
-{%- endmacro %}
-
-{% macro default__an_island_is_longer(first_events, last_events, window) -%}
-    exists(
-        arrays_zip({{ first_events }} as first, {{ last_events }} as last),
-        island -> unix_micros(island.last.event_time) > unix_micros(island.first.event_time) + {{ window }}
-    )
-{%- endmacro %}
-
-{% macro duckdb__an_island_is_longer(first_events, last_events, window) -%}
-    len(list_filter(
-        {{ last_events }},
-        lambda coded, place: (coded >> 74) > ({{ first_events }}[place] >> 74) + {{ window }}
-    )) > 0
-{%- endmacro %}
-
-
 {# Of a list of coded events in order: the first, then always the first after the window of the one before has ended.
-   Each pick depends on the one before, so the list is folded. #}
+   Each pick depends on the one before, which window functions cannot express, so the list is folded. #}
 {% macro window_starts(coded_events, window) -%}
     {{ return(adapter.dispatch("window_starts", "userops")(coded_events, window)) }}
 {%- endmacro %}
@@ -226,16 +189,19 @@
     )
 {%- endmacro %}
 
-{# DuckDB folds a list with elements of the result's own type: one-element lists. #}
+{# DuckDB folds a list with elements of the result's own type: one-element lists. It cannot fold an empty list. #}
 {% macro duckdb__window_starts(coded_events, window) -%}
-    list_reduce(
-        list_transform({{ coded_events }}, lambda coded: [coded]),
-        lambda starts, coded:
-            case
-                when (coded[1] >> 74) > (starts[-1] >> 74) + {{ window }} then list_append(starts, coded[1])
-                else starts
-            end
-    )
+    case
+        when len({{ coded_events }}) > 0
+            then list_reduce(
+                list_transform({{ coded_events }}, lambda coded: [coded]),
+                lambda starts, coded:
+                    case
+                        when (coded[1] >> 74) > (starts[-1] >> 74) + {{ window }} then list_append(starts, coded[1])
+                        else starts
+                    end
+            )
+    end
 {%- endmacro %}
 
 

@@ -21,27 +21,19 @@
 {%- set reaching = list_where("entries.chain", "coded", coded_can("coded", step_part(step))) -%}
 {%- do reached_numbers.append("case when " ~ list_size(reaching) ~ " > 0 then '," ~ step ~ "' else '' end") -%}
 {%- endfor -%}
-{%- set following -%}
-{{ coded_neighbour("event_log", "coded", 1) }}
-{%- endset -%}
 {%- set preceding -%}
 {{ coded_neighbour("event_log", "coded", -1) }}
-{%- endset -%}
-{%- set is_followed_in_time -%}
-{{ coded_can("coded", start_part()) }}
-and {{ coded_microseconds(following) }} <= {{ coded_microseconds("coded") }} + time_window
 {%- endset -%}
 
 with
 
--- all that can be told of an event besides its user and its time: few different values
+-- what an event looks like, whoever did it and whenever: few different values
 looks as (
 
     select distinct
         events.event_name,
         events.channel,
-        events.device,
-        {{ day_shift }} as day_shift
+        events.device
     from {{ ref("int_events") }} as events
     where
         {{ in_touched_users("events.user_id") }}
@@ -77,7 +69,7 @@ kinds as (
         case when event_names.only_step = 0 then {{ repeatable_part() }} else 0 end as parts,
         row_number() over (
             partition by event_names.funnel_number
-            order by event_names.event_rank, looks.channel, looks.device, looks.day_shift
+            order by event_names.event_rank, looks.channel, looks.device
         ) as kind
     from looks
     inner join {{ ref("int_funnel_event_names") }} as event_names
@@ -91,19 +83,27 @@ logs as (
 
     select
         kinds.funnel_number,
-        max(kinds.step_order) as step_order,
-        max(kinds.window_seconds) * 1000000 as time_window,
         events.user_id,
-        {{ coded_log(coded_event("events.event_time", "kinds.kind", "kinds.parts")) }} as event_log
+        {{ coded_log(coded_event("events.event_time", "kinds.kind", day_shift, "kinds.parts")) }} as event_log
     from {{ ref("int_events") }} as events
     inner join kinds
         on
             events.event_name = kinds.event_name
             and events.channel is not distinct from kinds.channel
             and events.device is not distinct from kinds.device
-            and {{ day_shift }} = kinds.day_shift
     where {{ in_touched_users("events.user_id") }}
     group by kinds.funnel_number, events.user_id
+
+),
+
+funnels as (
+
+    select
+        funnel_number,
+        max(step_order) as step_order,
+        max(window_seconds) * 1000000 as time_window
+    from {{ ref("int_funnel_event_names") }}
+    group by funnel_number
 
 ),
 
@@ -111,24 +111,16 @@ starts as (
 
     select
         logs.*,
+        funnels.step_order,
+        funnels.time_window,
         {{ list_where("event_log", "coded", coded_can("coded", start_part())) }} as start_log
     from logs
+    inner join funnels
+        on logs.funnel_number = funnels.funnel_number
 
 ),
 
--- starts with a gap of more than the window before and after them
-islands as (
-
-    select
-        starts.*,
-        {{ island_edges("start_log", -1, "time_window") }} as first_starts,
-        {{ island_edges("start_log", 1, "time_window") }} as last_starts
-    from starts
-
-),
-
--- An entry is a start outside the window of the entry before. An island that is no longer than the window is one entry,
--- and most users have no others.
+-- an entry is a start outside the window of the entry before
 entries as (
 
     select
@@ -137,35 +129,17 @@ entries as (
         step_order,
         time_window,
         event_log,
-        case
-            when {{ an_island_is_longer("first_starts", "last_starts", "time_window") }}
-                then {{ window_starts("start_log", "time_window") }}
-            else first_starts
-        end as entry_log
-    from islands
-    where {{ list_size("start_log") }} > 0
+        {{ window_starts("start_log", "time_window") }} as entry_log
+    from starts
 
 ),
 
--- Users repeat themselves, and most repetitions decide nothing: of starts in one entry with nothing else in between the
--- last begins the best chain (its window ends latest), of later steps the first is the one to take. A start that nothing
--- follows within its window gets no further.
-deciding as (
+-- Users repeat themselves, and most repetitions decide nothing. Of events in a row that can do the same, the first is the
+-- one to take as a step.
+followers as (
 
     select
-        funnel_number,
-        user_id,
-        step_order,
-        time_window,
-        entry_log,
-        {{ sorted_list(lists_joined(
-            list_where(
-                "event_log", "coded",
-                is_followed_in_time ~ " and (" ~ coded_can("coded", repeatable_part()) ~ " or "
-                ~ coded_parts_differ("coded", following) ~ ")",
-            ),
-            list_where(list_map("entry_log", "coded", preceding), "coded", is_followed_in_time),
-        )) }} as attempt_log,
+        entries.*,
         {{ list_where(
             "event_log", "coded",
             coded_can("coded", following_part()) ~ " and (" ~ coded_can("coded", repeatable_part()) ~ " or coalesce("
@@ -175,12 +149,35 @@ deciding as (
 
 ),
 
+-- Of starts in a row and in one entry the last begins the best chain (its window ends latest): the one before what can
+-- follow, or before the next entry. A start that nothing follows within its window gets no further.
+attempts as (
+
+    select
+        funnel_number,
+        user_id,
+        step_order,
+        time_window,
+        entry_log,
+        follower_log,
+        {{ sorted_list(list_map(
+            list_where(
+                lists_joined("follower_log", "entry_log"), "coded",
+                coded_can(preceding, start_part()) ~ " and " ~ coded_microseconds("coded") ~ " <= "
+                ~ coded_microseconds(preceding) ~ " + time_window",
+            ),
+            "coded", preceding,
+        )) }} as attempt_log
+    from followers
+
+),
+
 numbered_entries as (
 
     select
-        deciding.*,
+        attempts.*,
         {{ list_numbers("entry_log") }} as entry_number
-    from deciding
+    from attempts
 
 ),
 
@@ -194,8 +191,19 @@ bounded_entries as (
 
 ),
 
--- within an entry: starts up to the next entry, and what can follow the last of them
-entry_attempts as (
+attempts_of_entry as (
+
+    select
+        bounded_entries.*,
+        {{ list_where(
+            "attempt_log", "coded", "coded >= entry and (next_entry is null or coded < next_entry)"
+        ) }} as attempts
+    from bounded_entries
+
+),
+
+-- an attempt can begin one window after the entry, and goes on for another one
+followers_of_entry as (
 
     select
         funnel_number,
@@ -204,9 +212,16 @@ entry_attempts as (
         time_window,
         entry_number,
         entry,
-        {{ list_where("attempt_log", "coded", "coded >= entry and (next_entry is null or coded < next_entry)") }} as attempts,
-        {{ list_where("follower_log", "coded", "coded > entry and " ~ coded_microseconds("coded") ~ " <= " ~ coded_microseconds("entry") ~ " + 2 * time_window") }} as followers
-    from bounded_entries
+        attempts,
+        case
+            when {{ list_size("attempts") }} > 0
+                then {{ list_where(
+                    "follower_log", "coded",
+                    "coded > entry and " ~ coded_microseconds("coded") ~ " <= " ~ coded_microseconds("entry")
+                    ~ " + 2 * time_window",
+                ) }}
+        end as followers
+    from attempts_of_entry
 
 ),
 
@@ -215,9 +230,9 @@ entry_attempts as (
 chains_to_step_0 as (
 
     select
-        entry_attempts.*,
+        followers_of_entry.*,
         {{ list_map("attempts", "coded", list_of(["coded"])) }} as chains
-    from entry_attempts
+    from followers_of_entry
 
 ),
 {% for step in range(1, last_step + 1) %}
@@ -238,6 +253,7 @@ chains_to_step_0 as (
 {{ coded_can("coded", step_part(step)) }}
 and {{ coded_microseconds("coded") }} <= {{ coded_microseconds(list_element("chain", 1)) }} + time_window
 {%- endset %}
+{%- set with_next_step = lists_joined("chain", list_where(first_of_list(after_step_before), "coded", takes_step)) %}
 
 chains_to_step_{{ step }} as (
 
@@ -256,14 +272,15 @@ chains_to_step_{{ step }} as (
                     "case when " ~ coded_can(list_element("chain", 1), step_part(step)) ~ " then chain else "
                     ~ lists_joined("chain", list_where(first_of_list(after_start), "coded", takes_step)) ~ " end",
                 ) }}
-            {% if step > 1 %}
+            {% if step == 1 %}
+            else chains
+            {% elif step == 2 %}
+            else {{ list_where(list_map("chains", "chain", with_next_step), "chain", list_size("chain") ~ " > 1") }}
+            {% else %}
             else {{ list_map(
                 "chains", "chain",
-                "case when " ~ list_size("chain") ~ " < " ~ (step - 1) ~ " then chain else "
-                ~ lists_joined("chain", list_where(first_of_list(after_step_before), "coded", takes_step)) ~ " end",
+                "case when " ~ list_size("chain") ~ " < " ~ (step - 1) ~ " then chain else " ~ with_next_step ~ " end",
             ) }}
-            {% else %}
-            else chains
             {% endif %}
         end as chains
     from chains_to_step_{{ step - 1 }}
@@ -292,6 +309,7 @@ best_chains_in_order as (
         entry_number,
         entry,
         {{ coded_kind("entry") }} as kind,
+        {{ coded_day_shift("entry") }} as day_shift,
         {{ sorted_list("best_chain") }} as chain
     from best_chains
 
@@ -303,7 +321,7 @@ select
     cast(entries.entry_number as integer) as entry_number,
     kinds.step_order,
     {{ coded_time("entries.entry") }} as entered_at,
-    {{ add_days("cast(" ~ coded_time("entries.entry") ~ " as date)", "kinds.day_shift") }} as cohort_date,
+    {{ add_days("cast(" ~ coded_time("entries.entry") ~ " as date)", "entries.day_shift") }} as cohort_date,
     kinds.channel,
     kinds.device,
     {{ coded_time("coalesce(" ~ list_element("entries.chain", 1) ~ ", entries.entry)") }} as step_1_at,
