@@ -216,12 +216,14 @@
     )
 {%- endmacro %}
 
+{# DuckDB cannot fold an empty list, and folding one list of most rows would cost more than to pick it. #}
 {% macro duckdb__longest_list(lists) -%}
     case
-        when len({{ lists }}) > 0
+        when len({{ lists }}) > 1
             then list_reduce(
                 {{ lists }}, lambda best, other: case when len(other) >= len(best) then other else best end
             )
+        else {{ lists }}[1]
     end
 {%- endmacro %}
 

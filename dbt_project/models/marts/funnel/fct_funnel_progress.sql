@@ -21,6 +21,9 @@
 {%- set reaching = list_where("entries.chain", "coded", coded_can("coded", step_part(step))) -%}
 {%- do reached_numbers.append("case when " ~ list_size(reaching) ~ " > 0 then '," ~ step ~ "' else '' end") -%}
 {%- endfor -%}
+{%- set in_time -%}
+{{ coded_microseconds("coded") }} <= {{ coded_microseconds(list_element("chain", 1)) }} + time_window
+{%- endset -%}
 {%- set preceding -%}
 {{ coded_neighbour("event_log", "coded", -1) }}
 {%- endset -%}
@@ -226,66 +229,82 @@ followers_of_entry as (
 ),
 
 -- Taking the first event that fits is the best an attempt can do: step after step is added to its chain. Nothing is where
--- an event comes first that ends the attempt there.
-chains_to_step_0 as (
+-- an event comes first that ends the attempt there. Where order does not count, each step is looked for from the start on.
+chains_to_step_1 as (
 
     select
         followers_of_entry.*,
-        {{ list_map("attempts", "coded", list_of(["coded"])) }} as chains
+        case
+            when step_order <> 'any' then {{ list_map("attempts", "coded", list_of(["coded"])) }}
+        end as ordered_chains,
+        case
+            when step_order = 'any' then {{ list_map("attempts", "coded", list_of(["coded"])) }}
+        end as any_chains
     from followers_of_entry
 
 ),
-{% for step in range(1, last_step + 1) %}
-{%- set after_start -%}
-{{ list_where(
-    "followers", "coded",
-    "coded > " ~ list_element("chain", 1) ~ " and " ~ coded_can("coded", step_part(step) + ending_part(1)),
-) }}
-{%- endset %}
-{%- set after_step_before -%}
-{{ list_where(
+{% for step in range(2, last_step + 1) %}
+{%- set next_of_chain = first_of_list(list_where(
     "followers", "coded",
     "coded > " ~ list_element("chain", step - 1) ~ " and "
     ~ coded_can("coded", step_part(step) + ending_part(step - 1)),
-) }}
-{%- endset %}
-{%- set takes_step -%}
-{{ coded_can("coded", step_part(step)) }}
-and {{ coded_microseconds("coded") }} <= {{ coded_microseconds(list_element("chain", 1)) }} + time_window
-{%- endset %}
-{%- set with_next_step = lists_joined("chain", list_where(first_of_list(after_step_before), "coded", takes_step)) %}
+)) %}
+{%- set chain_with_step = lists_joined(
+    "chain", list_where(next_of_chain, "coded", coded_can("coded", step_part(step)) ~ " and " ~ in_time),
+) %}
 
 chains_to_step_{{ step }} as (
 
     select
         funnel_number,
         user_id,
-        step_order,
         time_window,
         entry_number,
         entry,
         followers,
-        case
-            when step_order = 'any'
-                then {{ list_map(
-                    "chains", "chain",
-                    "case when " ~ coded_can(list_element("chain", 1), step_part(step)) ~ " then chain else "
-                    ~ lists_joined("chain", list_where(first_of_list(after_start), "coded", takes_step)) ~ " end",
-                ) }}
-            {% if step == 1 %}
-            else chains
-            {% elif step == 2 %}
-            else {{ list_where(list_map("chains", "chain", with_next_step), "chain", list_size("chain") ~ " > 1") }}
-            {% else %}
-            else {{ list_map(
-                "chains", "chain",
-                "case when " ~ list_size("chain") ~ " < " ~ (step - 1) ~ " then chain else " ~ with_next_step ~ " end",
-            ) }}
-            {% endif %}
-        end as chains
+        {% if step == 2 %}
+        {{ list_where(
+            list_map("ordered_chains", "chain", chain_with_step), "chain", list_size("chain") ~ " > 1"
+        ) }} as ordered_chains,
+        {% else %}
+        {{ list_map(
+            "ordered_chains", "chain",
+            "case when " ~ list_size("chain") ~ " < " ~ (step - 1) ~ " then chain else " ~ chain_with_step ~ " end",
+        ) }} as ordered_chains,
+        {% endif %}
+        any_chains
     from chains_to_step_{{ step - 1 }}
 
 ),
+{% endfor %}
+{%- set ns = namespace(previous="chains_to_step_" ~ last_step) %}
+{%- for step in range(1, last_step + 1) %}
+{%- set next_of_start = first_of_list(list_where(
+    "followers", "coded",
+    "coded > " ~ list_element("chain", 1) ~ " and " ~ coded_can("coded", step_part(step) + ending_part(1)),
+)) %}
+
+chains_with_step_{{ step }} as (
+
+    select
+        funnel_number,
+        user_id,
+        time_window,
+        entry_number,
+        entry,
+        followers,
+        ordered_chains,
+        {{ list_map(
+            "any_chains", "chain",
+            "case when " ~ coded_can(list_element("chain", 1), step_part(step)) ~ " then chain else "
+            ~ lists_joined(
+                "chain", list_where(next_of_start, "coded", coded_can("coded", step_part(step)) ~ " and " ~ in_time),
+            ) ~ " end",
+        ) }} as any_chains
+    from {{ ns.previous }}
+
+),
+{%- set ns.previous = "chains_with_step_" ~ step %}
 {% endfor %}
 
 -- the attempt that gets furthest, of equally good ones the latest; one that gets no further than its start is none
@@ -296,12 +315,13 @@ best_chains as (
         user_id,
         entry_number,
         entry,
-        {{ longest_list(list_where("chains", "chain", list_size("chain") ~ " > 1")) }} as best_chain
-    from chains_to_step_{{ last_step }}
+        {{ longest_list("ordered_chains") }} as ordered_chain,
+        {{ sorted_list(longest_list("any_chains")) }} as any_chain
+    from {{ ns.previous }}
 
 ),
 
-best_chains_in_order as (
+entries_with_chain as (
 
     select
         funnel_number,
@@ -310,7 +330,7 @@ best_chains_in_order as (
         entry,
         {{ coded_kind("entry") }} as kind,
         {{ coded_day_shift("entry") }} as day_shift,
-        {{ sorted_list("best_chain") }} as chain
+        case when {{ list_size("any_chain") }} > 1 then any_chain else ordered_chain end as chain
     from best_chains
 
 )
@@ -337,7 +357,7 @@ select
         when {{ list_size("entries.chain") }} = {{ step }} then '{{ range(1, step + 1) | join(",") }}'
         {% endfor %}
     end as steps_reached
-from best_chains_in_order as entries
+from entries_with_chain as entries
 inner join kinds
     on
         entries.funnel_number = kinds.funnel_number
