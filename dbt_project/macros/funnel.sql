@@ -205,26 +205,122 @@
 {%- endmacro %}
 
 
-{# Of a list of lists the longest, of equally long ones the last; null of an empty list. #}
-{% macro longest_list(lists) -%}
-    {{ return(adapter.dispatch("longest_list", "userops")(lists)) }}
+{#
+    One step of a walk through the events of an entry, in order, of a funnel whose steps have an order: the list of coded
+    events that `state` becomes at `coded`. Elements 1 to n - 1: the latest start that has come to step 1, 2, ... and waits
+    for the next one; elements n to 2n - 2: the latest that has ever come to step 2, 3, ...
+
+    An attempt that has come as far as an earlier one does not less than it from there on, for its window ends later.
+#}
+{% macro ordered_walk(steps, state, coded) -%}
+    {%- set waiting, furthest = [], [] -%}
+    {%- for step in range(1, steps) -%}
+        {%- set start = list_element(state, step) -%}
+        {%- set moves_on -%}
+            {{ coded_can(coded, step_part(step + 1)) }}
+            and {{ coded_microseconds(coded) }} <= {{ coded_microseconds(start) }} + time_window
+        {%- endset -%}
+        {%- set arrives -%}
+            {%- if step == 1 -%}
+            {{ coded_can(coded, start_part()) }} and ({{ coded }} < next_entry or next_entry is null)
+            {%- else -%}
+            {{ coded_can(coded, step_part(step)) }}
+            and {{ coded_microseconds(coded) }} <= {{ coded_microseconds(list_element(state, step - 1)) }} + time_window
+            {%- endif -%}
+        {%- endset -%}
+        {%- do waiting.append(
+            "case when " ~ arrives ~ " then " ~ (coded if step == 1 else list_element(state, step - 1))
+            ~ " when " ~ moves_on ~ " or " ~ coded_can(coded, ending_part(step)) ~ " then " ~ no_coded_event()
+            ~ " else " ~ start ~ " end"
+        ) -%}
+        {%- do furthest.append(
+            "case when " ~ moves_on ~ " then " ~ start ~ " else " ~ list_element(state, steps - 1 + step) ~ " end"
+        ) -%}
+    {%- endfor -%}
+    {{ return(list_of(waiting + furthest)) }}
 {%- endmacro %}
 
-{% macro default__longest_list(lists) -%}
-    aggregate(
-        {{ lists }}, get({{ lists }}, 0), (best, other) -> case when size(other) >= size(best) then other else best end
+
+{#
+    One step of a walk through the events of an entry, from the last to the first, of a funnel whose steps have no order:
+    the list of coded events that `state` becomes at `coded`. Elements 1 to n: the next event of each step from here on;
+    n + 1: the next that ends an attempt; n + 2 to 2n + 1: what the best attempt so far reached of each step.
+#}
+{% macro backward_walk(steps, state, coded) -%}
+    {%- set next_events, reached, gains, held = [], [], [], [] -%}
+    {%- set ending = list_element(state, steps + 1) -%}
+    {%- for step in range(1, steps + 1) -%}
+        {%- set next_event -%}
+            case when {{ coded_can(coded, step_part(step)) }} then {{ coded }} else {{ list_element(state, step) }} end
+        {%- endset -%}
+        {%- set is_reached -%}
+            {{ coded_microseconds("(" ~ next_event ~ ")") }} <= {{ coded_microseconds(coded) }} + time_window
+            and ({{ next_event }} < {{ ending }} or {{ ending }} is null)
+        {%- endset -%}
+        {%- do next_events.append(next_event) -%}
+        {%- do gains.append("case when " ~ is_reached ~ " then 1 else 0 end") -%}
+        {%- do held.append("case when " ~ list_element(state, steps + 1 + step) ~ " is null then 0 else 1 end") -%}
+        {%- do reached.append("case when " ~ is_reached ~ " then " ~ next_event ~ " end") -%}
+    {%- endfor -%}
+    {%- set is_better -%}
+        {{ coded_can(coded, start_part()) }} and ({{ coded }} < next_entry or next_entry is null)
+        and {{ gains | join(" + ") }} > {{ held | join(" + ") }}
+    {%- endset -%}
+    {%- set best = [] -%}
+    {%- for step in range(1, steps + 1) -%}
+        {%- do best.append(
+            "case when " ~ is_better ~ " then " ~ reached[step - 1] ~ " else "
+            ~ list_element(state, steps + 1 + step) ~ " end"
+        ) -%}
+    {%- endfor -%}
+    {%- set next_ending = "case when " ~ coded_can(coded, ending_part(1)) ~ " then " ~ coded ~ " else " ~ ending ~ " end" -%}
+    {{ return(list_of(next_events + [next_ending] + best)) }}
+{%- endmacro %}
+
+
+{# No coded event: the null of its type. #}
+{% macro no_coded_event() -%}
+    {{ return(adapter.dispatch("no_coded_event", "userops")()) }}
+{%- endmacro %}
+
+{% macro default__no_coded_event() -%}
+    cast(null as struct<event_time: timestamp, kind: bigint, day_shift: int, parts: int, place: int>)
+{%- endmacro %}
+
+{% macro duckdb__no_coded_event() -%}
+    cast(null as hugeint)
+{%- endmacro %}
+
+
+{# What a list of states becomes when each element of a list, from the first to the last, makes a new one of it: an
+   expression of `state` and of the element, as `folded_element` names it. #}
+{% macro list_fold(list_expression, initial, state, element, expression) -%}
+    {{ return(adapter.dispatch("list_fold", "userops")(list_expression, initial, state, element, expression)) }}
+{%- endmacro %}
+
+{% macro default__list_fold(list_expression, initial, state, element, expression) -%}
+    aggregate({{ list_expression }}, {{ initial }}, ({{ state }}, {{ element }}) -> {{ expression }})
+{%- endmacro %}
+
+{# DuckDB folds a list with elements of the result's own type: one-element lists. #}
+{% macro duckdb__list_fold(list_expression, initial, state, element, expression) -%}
+    list_reduce(
+        list_transform({{ list_expression }}, lambda {{ element }}: [{{ element }}]),
+        lambda {{ state }}, {{ element }}: {{ expression }},
+        {{ initial }}
     )
 {%- endmacro %}
 
-{# DuckDB cannot fold an empty list, and folding one list of most rows would cost more than to pick it. #}
-{% macro duckdb__longest_list(lists) -%}
-    case
-        when len({{ lists }}) > 1
-            then list_reduce(
-                {{ lists }}, lambda best, other: case when len(other) >= len(best) then other else best end
-            )
-        else {{ lists }}[1]
-    end
+{% macro folded_element(element) -%}
+    {{ return(adapter.dispatch("folded_element", "userops")(element)) }}
+{%- endmacro %}
+
+{% macro default__folded_element(element) -%}
+    {{ element }}
+{%- endmacro %}
+
+{% macro duckdb__folded_element(element) -%}
+    {{ element }}[1]
 {%- endmacro %}
 
 
@@ -267,6 +363,20 @@
 
 {% macro duckdb__sorted_list(list_expression) -%}
     list_sort({{ list_expression }})
+{%- endmacro %}
+
+
+{# A list in reverse order. #}
+{% macro backwards(list_expression) -%}
+    {{ return(adapter.dispatch("backwards", "userops")(list_expression)) }}
+{%- endmacro %}
+
+{% macro default__backwards(list_expression) -%}
+    reverse(array_sort({{ list_expression }}))
+{%- endmacro %}
+
+{% macro duckdb__backwards(list_expression) -%}
+    list_reverse_sort({{ list_expression }})
 {%- endmacro %}
 
 
