@@ -205,6 +205,65 @@
 {%- endmacro %}
 
 
+{# Of a list of lists the longest, of equally long ones the last; null of an empty list. #}
+{% macro longest_list(lists) -%}
+    {{ return(adapter.dispatch("longest_list", "userops")(lists)) }}
+{%- endmacro %}
+
+{% macro default__longest_list(lists) -%}
+    aggregate(
+        {{ lists }}, get({{ lists }}, 0), (best, other) -> case when size(other) >= size(best) then other else best end
+    )
+{%- endmacro %}
+
+{# DuckDB cannot fold an empty list, and folding the one list of most rows would cost more than to pick it. #}
+{% macro duckdb__longest_list(lists) -%}
+    case
+        when len({{ lists }}) > 1
+            then list_reduce(
+                {{ lists }}, lambda best, other: case when len(other) >= len(best) then other else best end
+            )
+        else {{ lists }}[1]
+    end
+{%- endmacro %}
+
+
+{# Attempts of an entry that are compared one by one; of more a walk finds the best. #}
+{% macro compared_attempts() %}{{ return(16) }}{% endmacro %}
+
+
+{# The latest of the attempts that get furthest, as a list; an empty one where none gets further than its start. #}
+{% macro best_start_in_order(followers, attempts, steps) -%}
+    {%- set events -%}
+        {{ sorted_list(lists_joined(
+            followers, list_where(attempts, "coded", "not " ~ coded_can("coded", following_part()))
+        )) }}
+    {%- endset -%}
+    {%- set walked -%}
+        {{ list_fold(
+            events, list_of([no_coded_event()] * (2 * steps - 2)), "state", "coded",
+            ordered_walk(steps, "state", folded_element("coded")),
+        ) }}
+    {%- endset -%}
+    {{ first_of_list(list_where(
+        backwards(list_elements_from(walked, steps)), "coded", "coded is not null"
+    )) }}
+{%- endmacro %}
+
+
+{# Likewise where order does not count. #}
+{% macro best_start_in_any_order(followers, attempts, steps) -%}
+    {%- set walked -%}
+        {{ list_fold(
+            backwards(sorted_list(lists_joined(followers, attempts))),
+            list_of([no_coded_event()] * (2 * steps + 1)), "state", "coded",
+            backward_walk(steps, "state", folded_element("coded")),
+        ) }}
+    {%- endset -%}
+    {{ first_of_list(sorted_list(list_where(list_elements_from(walked, steps + 2), "coded", "coded is not null"))) }}
+{%- endmacro %}
+
+
 {#
     One step of a walk through the events of an entry, in order, of a funnel whose steps have an order: the list of coded
     events that `state` becomes at `coded`. Elements 1 to n - 1: the latest start that has come to step 1, 2, ... and waits
@@ -366,17 +425,31 @@
 {%- endmacro %}
 
 
-{# A list in reverse order. #}
+{# The elements of a list from the last to the first. #}
 {% macro backwards(list_expression) -%}
     {{ return(adapter.dispatch("backwards", "userops")(list_expression)) }}
 {%- endmacro %}
 
 {% macro default__backwards(list_expression) -%}
-    reverse(array_sort({{ list_expression }}))
+    reverse({{ list_expression }})
 {%- endmacro %}
 
 {% macro duckdb__backwards(list_expression) -%}
-    list_reverse_sort({{ list_expression }})
+    list_reverse({{ list_expression }})
+{%- endmacro %}
+
+
+{# The elements of a list from a number on. #}
+{% macro list_elements_from(list_expression, number) -%}
+    {{ return(adapter.dispatch("list_elements_from", "userops")(list_expression, number)) }}
+{%- endmacro %}
+
+{% macro default__list_elements_from(list_expression, number) -%}
+    slice({{ list_expression }}, {{ number }}, size({{ list_expression }}))
+{%- endmacro %}
+
+{% macro duckdb__list_elements_from(list_expression, number) -%}
+    ({{ list_expression }})[{{ number }}:]
 {%- endmacro %}
 
 

@@ -21,13 +21,9 @@
 {%- set reaching = list_where("entries.chain", "coded", coded_can("coded", step_part(step))) -%}
 {%- do reached_numbers.append("case when " ~ list_size(reaching) ~ " > 0 then '," ~ step ~ "' else '' end") -%}
 {%- endfor -%}
-{%- set starts_of_walk, steps_of_walk = [], [] -%}
-{%- for step in range(last_step, 1, -1) -%}
-{%- do starts_of_walk.append(list_element("furthest_starts", last_step + step - 2)) -%}
-{%- endfor -%}
-{%- for step in range(1, last_step + 1) -%}
-{%- do steps_of_walk.append(list_element("reached_in_any_order", last_step + 1 + step)) -%}
-{%- endfor -%}
+{%- set in_time -%}
+{{ coded_microseconds("coded") }} <= {{ coded_microseconds(list_element("chain", 1)) }} + time_window
+{%- endset -%}
 {%- set preceding -%}
 {{ coded_neighbour("event_log", "coded", -1) }}
 {%- endset -%}
@@ -233,52 +229,40 @@ followers_of_entry as (
 
 ),
 
--- Where an entry has several attempts, one walk through its events finds the best, however many there are: the state of
--- the walk holds the latest start that has come to each step and waits for the next, and the latest that ever got there.
-walks as (
-
-    select
-        followers_of_entry.*,
-        case
-            when step_order <> 'any' and {{ list_size("attempts") }} > 1
-                then {{ list_fold(
-                    sorted_list(lists_joined(
-                        "followers",
-                        list_where("attempts", "coded", "not " ~ coded_can("coded", following_part())),
-                    )),
-                    list_of([no_coded_event()] * (2 * last_step - 2)), "state", "coded",
-                    ordered_walk(last_step, "state", folded_element("coded")),
-                ) }}
-        end as furthest_starts,
-        case
-            when step_order = 'any' and {{ list_size("attempts") }} > 0
-                then {{ list_fold(
-                    backwards(lists_joined("followers", "attempts")),
-                    list_of([no_coded_event()] * (2 * last_step + 1)), "state", "coded",
-                    backward_walk(last_step, "state", folded_element("coded")),
-                ) }}
-        end as reached_in_any_order
-    from followers_of_entry
-
-),
-
--- Taking the first event that fits is the best an attempt can do: step after step is added to its chain. Nothing is where
--- an event comes first that ends the attempt there.
-chains_to_step_1 as (
+-- Attempts are compared one by one, which takes long where there are thousands of them (a shared account, a robot). There
+-- one walk through the events of the entry finds the best.
+attempts_to_compare as (
 
     select
         funnel_number,
         user_id,
+        step_order,
         time_window,
         entry_number,
         entry,
         followers,
         case
-            when furthest_starts is null and step_order <> 'any' then attempts
-            else {{ first_of_list(list_where(list_of(starts_of_walk), "coded", "coded is not null")) }}
-        end as chain,
-        {{ sorted_list(list_where(list_of(steps_of_walk), "coded", "coded is not null")) }} as any_chain
-    from walks
+            when {{ list_size("attempts") }} <= {{ compared_attempts() }} then attempts
+            when step_order = 'any' then {{ best_start_in_any_order("followers", "attempts", last_step) }}
+            else {{ best_start_in_order("followers", "attempts", last_step) }}
+        end as attempts
+    from followers_of_entry
+
+),
+
+-- Taking the first event that fits is the best an attempt can do: step after step is added to its chain. Nothing is where
+-- an event comes first that ends the attempt there. Where order does not count, each step is looked for from the start on.
+chains_to_step_1 as (
+
+    select
+        attempts_to_compare.*,
+        case
+            when step_order <> 'any' then {{ list_map("attempts", "coded", list_of(["coded"])) }}
+        end as ordered_chains,
+        case
+            when step_order = 'any' then {{ list_map("attempts", "coded", list_of(["coded"])) }}
+        end as any_chains
+    from attempts_to_compare
 
 ),
 {% for step in range(2, last_step + 1) %}
@@ -287,6 +271,9 @@ chains_to_step_1 as (
     "coded > " ~ list_element("chain", step - 1) ~ " and "
     ~ coded_can("coded", step_part(step) + ending_part(step - 1)),
 )) %}
+{%- set chain_with_step = lists_joined(
+    "chain", list_where(next_of_chain, "coded", coded_can("coded", step_part(step)) ~ " and " ~ in_time),
+) %}
 
 chains_to_step_{{ step }} as (
 
@@ -297,25 +284,65 @@ chains_to_step_{{ step }} as (
         entry_number,
         entry,
         followers,
-        any_chain,
-        case
-            when {{ list_size("chain") }} = {{ step - 1 }}
-                then {{ lists_joined(
-                    "chain",
-                    list_where(
-                        next_of_chain, "coded",
-                        coded_can("coded", step_part(step)) ~ " and " ~ coded_microseconds("coded") ~ " <= "
-                        ~ coded_microseconds(list_element("chain", 1)) ~ " + time_window",
-                    ),
-                ) }}
-            else chain
-        end as chain
+        {% if step == 2 %}
+        {{ list_where(
+            list_map("ordered_chains", "chain", chain_with_step), "chain", list_size("chain") ~ " > 1"
+        ) }} as ordered_chains,
+        {% else %}
+        {{ list_map(
+            "ordered_chains", "chain",
+            "case when " ~ list_size("chain") ~ " < " ~ (step - 1) ~ " then chain else " ~ chain_with_step ~ " end",
+        ) }} as ordered_chains,
+        {% endif %}
+        any_chains
     from chains_to_step_{{ step - 1 }}
 
 ),
 {% endfor %}
+{%- set ns = namespace(previous="chains_to_step_" ~ last_step) %}
+{%- for step in range(1, last_step + 1) %}
+{%- set next_of_start = first_of_list(list_where(
+    "followers", "coded",
+    "coded > " ~ list_element("chain", 1) ~ " and " ~ coded_can("coded", step_part(step) + ending_part(1)),
+)) %}
 
--- an attempt that gets no further than its start is none
+chains_with_step_{{ step }} as (
+
+    select
+        funnel_number,
+        user_id,
+        time_window,
+        entry_number,
+        entry,
+        followers,
+        ordered_chains,
+        {{ list_map(
+            "any_chains", "chain",
+            "case when " ~ coded_can(list_element("chain", 1), step_part(step)) ~ " then chain else "
+            ~ lists_joined(
+                "chain", list_where(next_of_start, "coded", coded_can("coded", step_part(step)) ~ " and " ~ in_time),
+            ) ~ " end",
+        ) }} as any_chains
+    from {{ ns.previous }}
+
+),
+{%- set ns.previous = "chains_with_step_" ~ step %}
+{% endfor %}
+
+-- the attempt that gets furthest, of equally good ones the latest; one that gets no further than its start is none
+best_chains as (
+
+    select
+        funnel_number,
+        user_id,
+        entry_number,
+        entry,
+        {{ longest_list("ordered_chains") }} as ordered_chain,
+        {{ sorted_list(longest_list("any_chains")) }} as any_chain
+    from {{ ns.previous }}
+
+),
+
 entries_with_chain as (
 
     select
@@ -325,11 +352,8 @@ entries_with_chain as (
         entry,
         {{ coded_kind("entry") }} as kind,
         {{ coded_day_shift("entry") }} as day_shift,
-        case
-            when {{ list_size("chain") }} > 1 then chain
-            when {{ list_size("any_chain") }} > 1 then any_chain
-        end as chain
-    from chains_to_step_{{ last_step }}
+        case when {{ list_size("any_chain") }} > 1 then any_chain else ordered_chain end as chain
+    from best_chains
 
 )
 
