@@ -31,6 +31,28 @@
 {% macro repeatable_part() %}{{ return(2 ** 21) }}{% endmacro %}
 
 
+{# Those parts, of a row of int_funnel_event_names called `event_names`. #}
+{% macro parts_of_event(steps) -%}
+    {%- set parts = [
+        "event_names.is_start * " ~ start_part(),
+        "case when event_names.only_step <> 1 or event_names.step_order = 'any' then " ~ following_part()
+        ~ " else 0 end",
+        "case when event_names.only_step = 0 then " ~ repeatable_part() ~ " else 0 end",
+    ] -%}
+    {%- for step in range(1, steps + 1) -%}
+        {%- do parts.append("event_names.is_step_" ~ step ~ " * " ~ step_part(step)) -%}
+    {%- endfor -%}
+    {%- for step in range(1, steps) -%}
+        {%- do parts.append(
+            "case when event_names.ends_after_" ~ step ~ " = 1"
+            ~ " or (event_names.is_excluded = 1 and event_names.step_order = 'any') then " ~ ending_part(step)
+            ~ " else 0 end"
+        ) -%}
+    {%- endfor -%}
+    ({{ parts | join(" + ") }})
+{%- endmacro %}
+
+
 {#
     An event of a user as one value that sorts as the events of a funnel do: by time, then by kind (the number of its
     name, channel and device in that order). How many days its business date is away from its date in UTC (-1, 0 or 1),

@@ -57,19 +57,7 @@ kinds as (
         event_names.step_order,
         event_names.window_seconds,
         event_names.first_step,
-        {% for step in range(1, last_step + 1) %}
-        event_names.is_step_{{ step }} * {{ step_part(step) }} +
-        {% endfor %}
-        {% for step in range(1, last_step) %}
-        case
-            when event_names.ends_after_{{ step }} = 1 then {{ ending_part(step) }}
-            when event_names.is_excluded = 1 and event_names.step_order = 'any' then {{ ending_part(step) }}
-            else 0
-        end +
-        {% endfor %}
-        event_names.is_start * {{ start_part() }} +
-        case when event_names.only_step <> 1 or event_names.step_order = 'any' then {{ following_part() }} else 0 end +
-        case when event_names.only_step = 0 then {{ repeatable_part() }} else 0 end as parts,
+        {{ parts_of_event(last_step) }} as parts,
         row_number() over (
             partition by event_names.funnel_number
             order by event_names.event_rank, looks.channel, looks.device
@@ -104,7 +92,7 @@ funnels as (
     select
         funnel_number,
         max(step_order) as step_order,
-        cast(max(window_seconds) as {{ dbt.type_bigint() }}) * 1000000 as time_window
+        cast(max(window_seconds) as bigint) * 1000000 as time_window
     from {{ ref("int_funnel_event_names") }}
     group by funnel_number
 
@@ -137,8 +125,8 @@ entries as (
 
 ),
 
--- Users repeat themselves, and most repetitions decide nothing. Of events in a row that can do the same, the first is the
--- one to take as a step.
+-- Users repeat themselves, and most repetitions decide nothing. Of events in a row that can do the same, the first is
+-- the one to take as a step.
 followers as (
 
     select
@@ -229,8 +217,8 @@ followers_of_entry as (
 
 ),
 
--- Attempts are compared one by one, which takes long where there are thousands of them (a shared account, a robot). There
--- one walk through the events of the entry finds the best.
+-- Attempts are compared one by one, which takes long where there are thousands of them (a shared account, a robot).
+-- There one walk through the events of the entry finds the best.
 attempts_to_compare as (
 
     select
@@ -250,8 +238,9 @@ attempts_to_compare as (
 
 ),
 
--- Taking the first event that fits is the best an attempt can do: step after step is added to its chain. Nothing is where
--- an event comes first that ends the attempt there. Where order does not count, each step is looked for from the start on.
+-- Taking the first event that fits is the best an attempt can do: step after step is added to its chain. Nothing is
+-- where an event comes first that ends the attempt there. Where order does not count, each step is looked for from the
+-- start on.
 chains_to_step_1 as (
 
     select
