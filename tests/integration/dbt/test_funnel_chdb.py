@@ -108,7 +108,7 @@ def _progress(lake: Any, warehouse: Any, funnels: dict[str, Funnel], file: Path)
         lake.set_funnel(funnel_id, funnel.window, [step.split("|") for step in funnel.steps], order=funnel.order)
     with duckdb.connect(str(warehouse.settings.paths.warehouse)) as connection:
         connection.execute(
-            "create table int_funnel_events as select cast(make_timestamp(seconds * 1000000) as date) as event_date, "
+            "create table int_events as select cast(make_timestamp(seconds * 1000000) as date) as event_date, "
             "user_id, make_timestamp(seconds * 1000000) as event_time, event_name, cast(null as varchar) as channel, "
             f"cast(null as varchar) as device from '{file}'"
         )

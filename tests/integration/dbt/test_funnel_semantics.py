@@ -32,11 +32,15 @@ FUNNELS = {
     "same_event_twice": Funnel(7, ("A", "A", "B")),
     "overlapping_steps": Funnel(7, ("AB", "A", "B", "C")),
     "one_step": Funnel(3, ("A",)),
+    "long_shared": Funnel(1000, ("AB", "A", "B", "C")),
+    "long_excluded": Funnel(30, ("A", "B", "C", "D"), exclusions=(("X", 2), ("E", 3))),
     "excluded_between": Funnel(9, ("A", "B", "C", "D"), exclusions=(("X", 2),)),
     "excluded_everywhere": Funnel(9, ("A", "B", "C"), exclusions=(("X", 1), ("X", 2), ("D", 1))),
     "strict": Funnel(9, ("A", "B", "C", "D"), "strict"),
     "strict_alternatives": Funnel(5, ("A", "BE", "C"), "strict"),
     "strict_excluded": Funnel(9, ("A", "B", "C"), "strict", (("X", 1), ("E", 2))),
+    "strict_long": Funnel(1000, ("A", "B", "C", "D"), "strict", (("X", 1),)),
+    "any_long": Funnel(50, ("A", "B", "CE", "D"), "any", (("X", 1), ("X", 2), ("X", 3))),
     "any": Funnel(6, ("A", "B", "C", "D"), "any"),
     "any_alternatives": Funnel(3, ("AE", "B", "C"), "any"),
     "any_excluded": Funnel(9, ("A", "B", "C"), "any", (("X", 1), ("X", 2))),
@@ -60,7 +64,7 @@ class Attempt(NamedTuple):
 
 
 def test_progress_of_every_entry_equals_the_definition(lake: Any, warehouse: Any) -> None:
-    logs = random_logs(random.Random(7))
+    logs = random_logs(random.Random(7)) | crowded_logs(random.Random(8))
     set_up(lake, logs)
     warehouse.run(AS_OF, "--select", "+fct_funnel_progress")
 
@@ -108,6 +112,17 @@ def random_logs(rng: random.Random, users: int = USERS) -> dict[str, list[Event]
             for number in range(rng.randrange(1, 14))
         ]
     return logs
+
+
+def crowded_logs(rng: random.Random) -> dict[str, list[Event]]:
+    """Return logs with dozens of attempts in one entry, that get far only now and then."""
+    return {
+        f"crowd{user}": [
+            Event(rng.randrange(100), rng.choice("AAAABBBX" + rare), f"crowd{user}-{number}", rng.choice(["app", None]))
+            for number in range(150)
+        ]
+        for user, rare in enumerate(["", "C", "D", "CD", "CDE", "E", "CCDD", "EE"] * 5)
+    }
 
 
 def set_up(lake: Any, logs: Mapping[str, Sequence[Event]]) -> None:

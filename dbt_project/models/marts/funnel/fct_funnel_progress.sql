@@ -5,7 +5,7 @@
         on_schema_change="append_new_columns",
         meta={
             "user_column": "user_id",
-            "follows": ["int_funnel_events"],
+            "follows": ["int_events"],
             "settings": ["funnels_fingerprint", "funnel_max_steps"],
         },
         pre_hook="{{ log_rebuilt_users() }}",
@@ -13,322 +13,363 @@
     )
 }}
 {%- set last_step = funnel_steps_built() -%}
-{%- set step_times, reached_numbers = [], [] -%}
+{%- set day_shift -%}
+{{ days_between("cast(events.event_time as date)", "events.event_date") }}
+{%- endset -%}
+{%- set reached_numbers = [] -%}
 {%- for step in range(1, last_step + 1) -%}
-{%- do step_times.append("step_" ~ step ~ "_at") -%}
-{%- do reached_numbers.append("case when step_" ~ step ~ "_at <= ends_at then '," ~ step ~ "' else '' end") -%}
+{%- set reaching = list_where("entries.chain", "coded", coded_can("coded", step_part(step))) -%}
+{%- do reached_numbers.append("case when " ~ list_size(reaching) ~ " > 0 then '," ~ step ~ "' else '' end") -%}
 {%- endfor -%}
+{%- set in_time -%}
+{{ coded_microseconds("coded") }} <= {{ coded_microseconds(list_element("chain", 1)) }} + time_window
+{%- endset -%}
+{%- set preceding -%}
+{{ coded_neighbour("event_log", "coded", -1) }}
+{%- endset -%}
 
 with
 
--- only what tells the order of events: the columns travel through a sort of all of them
-events as (
+-- what an event looks like, whoever did it and whenever: few different values
+looks as (
 
-    select
-        event_names.funnel_number,
-        event_names.window_seconds,
-        event_names.event_rank,
-        event_names.only_step,
-        event_names.is_start,
-        events.user_id,
-        events.event_date,
-        events.event_time,
+    select distinct
+        events.event_name,
         events.channel,
         events.device
-    from {{ ref("int_funnel_events") }} as events
+    from {{ ref("int_events") }} as events
+    where
+        {{ in_touched_users("events.user_id") }}
+        and events.event_name in (
+            select event_names.event_name
+            from {{ ref("int_funnel_event_names") }} as event_names
+        )
+
+),
+
+-- numbered in the order of events of equal time
+kinds as (
+
+    select
+        looks.*,
+        event_names.funnel_id,
+        event_names.funnel_number,
+        event_names.step_order,
+        event_names.window_seconds,
+        event_names.first_step,
+        {{ parts_of_event(last_step) }} as parts,
+        row_number() over (
+            partition by event_names.funnel_number
+            order by event_names.event_rank, looks.channel, looks.device
+        ) as kind
+    from looks
     inner join {{ ref("int_funnel_event_names") }} as event_names
-        on events.event_name = event_names.event_name
+        on looks.event_name = event_names.event_name
+
+),
+
+-- A funnel's events of a user in one list of short values: rows are grouped once, nothing wide is sorted, and what
+-- follows is done within the lists.
+logs as (
+
+    select
+        kinds.funnel_number,
+        events.user_id,
+        {{ coded_log(coded_event("events.event_time", "kinds.kind", day_shift, "kinds.parts")) }} as event_log
+    from {{ ref("int_events") }} as events
+    inner join kinds
+        on
+            events.event_name = kinds.event_name
+            and events.channel is not distinct from kinds.channel
+            and events.device is not distinct from kinds.device
     where {{ in_touched_users("events.user_id") }}
+    group by kinds.funnel_number, events.user_id
+
+),
+
+funnels as (
+
+    select
+        funnel_number,
+        max(step_order) as step_order,
+        cast(max(window_seconds) as bigint) * 1000000 as time_window
+    from {{ ref("int_funnel_event_names") }}
+    group by funnel_number
+
+),
+
+starts as (
+
+    select
+        logs.*,
+        funnels.step_order,
+        funnels.time_window,
+        {{ list_where("event_log", "coded", coded_can("coded", start_part())) }} as start_log
+    from logs
+    inner join funnels
+        on logs.funnel_number = funnels.funnel_number
 
 ),
 
 -- an entry is a start outside the window of the entry before
-start_lists as (
-
-    select
-        funnel_number,
-        user_id,
-        window_seconds,
-        {{ ordered_times("event_time") }} as start_times
-    from events
-    where is_start = 1
-    group by funnel_number, user_id, window_seconds
-
-),
-
-entry_lists as (
-
-    select
-        funnel_number,
-        user_id,
-        {{ window_starts("start_times", "window_seconds") }} as entry_times
-    from start_lists
-
-),
-
 entries as (
 
     select
         funnel_number,
         user_id,
-        {{ unnest_numbered("entry_times", "entered_at", "entry_number") }}
-    from entry_lists
+        step_order,
+        time_window,
+        event_log,
+        {{ window_starts("start_log", "time_window") }} as entry_log
+    from starts
 
 ),
 
-events_in_order as (
+-- Users repeat themselves, and most repetitions decide nothing. Of events in a row that can do the same, the first is
+-- the one to take as a step.
+followers as (
 
     select
-        events.*,
-        entries.entry_number,
-        entries.entered_at as own_entered_at,
-        row_number() over in_order as event_position,
-        lag(events.only_step) over in_order as previous_only_step,
-        lead(events.only_step) over in_order as next_only_step,
-        lead(events.event_time) over in_order as next_event_time,
-        lead(entries.entered_at) over in_order as next_entered_at,
-        max(entries.entered_at) over (
-            partition by events.funnel_number, events.user_id
-            order by events.event_time, events.event_rank, events.channel, events.device
-            rows between unbounded preceding and 1 preceding
-        ) as previous_entered_at
-    from events
-    left join entries
-        on
-            events.funnel_number = entries.funnel_number
-            and events.user_id = entries.user_id
-            and events.event_time = entries.entered_at
-            and events.is_start = 1
-    window in_order as (
-        partition by events.funnel_number, events.user_id
-        order by events.event_time, events.event_rank, events.channel, events.device
-    )
+        entries.*,
+        {{ list_where(
+            "event_log", "coded",
+            coded_can("coded", following_part()) ~ " and (" ~ coded_can("coded", repeatable_part()) ~ " or coalesce("
+            ~ coded_parts_differ("coded", preceding) ~ ", true))",
+        ) }} as follower_log
+    from entries
 
 ),
 
--- Users repeat themselves, and most repetitions decide nothing. Among events that fulfil one and the same step only,
--- with nothing else in between: of starts in one entry the last begins the best chain (its window ends latest), of
--- later steps the first is the one to take. A start that nothing follows within its window gets no further.
-events_with_part as (
-
-    select
-        events_in_order.*,
-        {{ add_seconds("event_time", "window_seconds") }} as window_ends_at,
-        coalesce(own_entered_at, previous_entered_at) as entered_at,
-        own_entered_at is not null
-        and (previous_entered_at is null or own_entered_at <> previous_entered_at) as opens_entry,
-        only_step = 0
-        or next_only_step <> only_step
-        or next_entered_at is not null as ends_run,
-        only_step = 0
-        or previous_only_step is null
-        or previous_only_step <> only_step as begins_run
-    from events_in_order
-
-),
-
-deciding_events as (
-
-    select
-        event_names.funnel_id,
-        event_names.step_order,
-        event_names.first_step,
-        {% for step in range(1, last_step + 1) %}
-        event_names.is_step_{{ step }},
-        {% endfor %}
-        {% for step in range(1, last_step) %}
-        event_names.ends_after_{{ step }},
-        {% endfor %}
-        event_names.is_excluded,
-        events.*,
-        events.is_start = 1
-        and events.ends_run
-        and events.next_event_time <= events.window_ends_at as starts_attempt,
-        events.begins_run
-        and (events.only_step <> 1 or event_names.step_order = 'any') as continues_attempt
-    from events_with_part as events
-    inner join {{ ref("int_funnel_event_names") }} as event_names
-        on
-            events.funnel_number = event_names.funnel_number
-            and events.event_rank = event_names.event_rank
-
-),
-
-attempt_events as (
-
-    select *
-    from deciding_events
-    where
-        starts_attempt
-        or continues_attempt
-
-),
-
-ordered_events as (
-
-    select *
-    from attempt_events
-    where step_order <> 'any'
-
-),
-
--- Taking the first following event of every step is the best an attempt can do, so one pass from the last step to the
--- first finds all chains: when step k + 1 is the next to come after an event, the rest of its chain is that step's own.
--- When an event that ends the attempt there comes first, there is no rest.
-{%- set ns = namespace(previous="ordered_events") %}
-{% for step in range(last_step - 1, 0, -1) %}
-
-chains_from_step_{{ step }} as (
-
-    select
-        funnel_number,
-        user_id,
-        entered_at,
-        event_time,
-        event_position,
-        window_ends_at,
-        starts_attempt,
-        {% for earlier in range(1, step + 1) %}
-        is_step_{{ earlier }},
-        {% endfor %}
-        {% for earlier in range(1, step) %}
-        ends_after_{{ earlier }},
-        {% endfor %}
-        {{ first_known_value(
-            "case when is_step_" ~ (step + 1) ~ " = 1 then "
-            ~ time_before_times("event_time", no_times() if loop.first else "later_times")
-            ~ " when ends_after_" ~ step ~ " = 1 then " ~ no_times() ~ " end"
-        ) }} over following_events as later_times
-    from {{ ns.previous }}
-    where
-        is_step_{{ range(1, step + 2) | join(" + is_step_") }}
-        + ends_after_{{ range(1, step + 1) | join(" + ends_after_") }} > 0
-    window following_events as (
-        partition by funnel_number, user_id
-        order by event_position
-        rows between 1 following and unbounded following
-    )
-
-),
-
-{%- set ns.previous = "chains_from_step_" ~ step %}
-{% endfor %}
-
-ordered_attempts as (
-
-    select
-        funnel_number,
-        user_id,
-        entered_at,
-        event_position,
-        {{ times_until(time_before_times("event_time", "later_times"), "window_ends_at") }} as step_times,
-        cast(null as {{ dbt.type_string() }}) as steps_reached
-    from {{ ns.previous }}
-    where starts_attempt
-
-),
-
--- where order does not count, an attempt takes of each step the first event from its start on
-next_of_every_step as (
-
-    select
-        funnel_number,
-        user_id,
-        entered_at,
-        event_time,
-        event_position,
-        window_ends_at,
-        starts_attempt,
-        {% for step in range(1, last_step + 1) %}
-        min(case when is_step_{{ step }} = 1 then event_time end) over from_here_on as step_{{ step }}_at,
-        {% endfor %}
-        min(case when is_excluded = 1 then event_time end) over from_here_on as excluded_at
-    from attempt_events
-    where step_order = 'any'
-    window from_here_on as (
-        partition by funnel_number, user_id
-        order by event_position
-        rows between current row and unbounded following
-    )
-
-),
-
-any_order_limits as (
-
-    select
-        next_of_every_step.*,
-        least(window_ends_at, coalesce(excluded_at, window_ends_at)) as ends_at
-    from next_of_every_step
-    where starts_attempt
-
-),
-
-any_order_attempts as (
-
-    select
-        funnel_number,
-        user_id,
-        entered_at,
-        event_position,
-        {{ times_until(list_of(step_times), "ends_at") }} as step_times,
-        substring({{ dbt.concat(reached_numbers) }}, 2) as steps_reached
-    from any_order_limits
-
-),
-
+-- Of starts in a row and in one entry the last begins the best chain (its window ends latest): the one before what can
+-- follow, or before the next entry. A start that nothing follows within its window gets no further.
 attempts as (
 
-    select * from ordered_attempts
-    union all
-    select * from any_order_attempts
+    select
+        funnel_number,
+        user_id,
+        step_order,
+        time_window,
+        entry_log,
+        follower_log,
+        {{ sorted_list(list_map(
+            list_where(
+                lists_joined("follower_log", "entry_log"), "coded",
+                coded_can(preceding, start_part()) ~ " and " ~ coded_microseconds("coded") ~ " <= "
+                ~ coded_microseconds(preceding) ~ " + time_window",
+            ),
+            "coded", preceding,
+        )) }} as attempt_log
+    from followers
 
 ),
 
-best_attempts as (
+numbered_entries as (
+
+    select
+        attempts.*,
+        {{ list_numbers("entry_log") }} as entry_number
+    from attempts
+
+),
+
+bounded_entries as (
+
+    select
+        numbered_entries.*,
+        {{ list_element("entry_log", "entry_number") }} as entry,
+        {{ list_element("entry_log", "entry_number + 1") }} as next_entry
+    from numbered_entries
+
+),
+
+attempts_of_entry as (
+
+    select
+        bounded_entries.*,
+        {{ list_where(
+            "attempt_log", "coded", "coded >= entry and (next_entry is null or coded < next_entry)"
+        ) }} as attempts
+    from bounded_entries
+
+),
+
+-- an attempt can begin one window after the entry, and goes on for another one
+followers_of_entry as (
 
     select
         funnel_number,
         user_id,
-        entered_at,
-        step_times,
-        {{ list_size("step_times") }} as max_step,
-        steps_reached,
-        row_number() over (
-            partition by funnel_number, user_id, entered_at
-            order by {{ list_size("step_times") }} desc, event_position desc
-        ) as attempt_rank
-    from attempts
-    where {{ list_size("step_times") }} > 1
+        step_order,
+        time_window,
+        entry_number,
+        entry,
+        next_entry,
+        attempts,
+        case
+            when {{ list_size("attempts") }} > 0
+                then {{ list_where(
+                    "follower_log", "coded",
+                    "coded >= entry and " ~ coded_microseconds("coded") ~ " <= " ~ coded_microseconds("entry")
+                    ~ " + 2 * time_window",
+                ) }}
+        end as followers
+    from attempts_of_entry
+
+),
+
+-- Attempts are compared one by one, which takes long where there are thousands of them (a shared account, a robot).
+-- There one walk through the events of the entry finds the best.
+attempts_to_compare as (
+
+    select
+        funnel_number,
+        user_id,
+        step_order,
+        time_window,
+        entry_number,
+        entry,
+        followers,
+        case
+            when {{ list_size("attempts") }} <= {{ compared_attempts() }} then attempts
+            when step_order = 'any' then {{ best_start_in_any_order("followers", "attempts", last_step) }}
+            else {{ best_start_in_order("followers", "attempts", last_step) }}
+        end as attempts
+    from followers_of_entry
+
+),
+
+-- Taking the first event that fits is the best an attempt can do: step after step is added to its chain. Nothing is
+-- where an event comes first that ends the attempt there. Where order does not count, each step is looked for from the
+-- start on.
+chains_to_step_1 as (
+
+    select
+        attempts_to_compare.*,
+        case
+            when step_order <> 'any' then {{ list_map("attempts", "coded", list_of(["coded"])) }}
+        end as ordered_chains,
+        case
+            when step_order = 'any' then {{ list_map("attempts", "coded", list_of(["coded"])) }}
+        end as any_chains
+    from attempts_to_compare
+
+),
+{% for step in range(2, last_step + 1) %}
+{%- set next_of_chain = first_of_list(list_where(
+    "followers", "coded",
+    "coded > " ~ list_element("chain", step - 1) ~ " and "
+    ~ coded_can("coded", step_part(step) + ending_part(step - 1)),
+)) %}
+{%- set chain_with_step = lists_joined(
+    "chain", list_where(next_of_chain, "coded", coded_can("coded", step_part(step)) ~ " and " ~ in_time),
+) %}
+
+chains_to_step_{{ step }} as (
+
+    select
+        funnel_number,
+        user_id,
+        time_window,
+        entry_number,
+        entry,
+        followers,
+        {% if step == 2 %}
+        {{ list_where(
+            list_map("ordered_chains", "chain", chain_with_step), "chain", list_size("chain") ~ " > 1"
+        ) }} as ordered_chains,
+        {% else %}
+        {{ list_map(
+            "ordered_chains", "chain",
+            "case when " ~ list_size("chain") ~ " < " ~ (step - 1) ~ " then chain else " ~ chain_with_step ~ " end",
+        ) }} as ordered_chains,
+        {% endif %}
+        any_chains
+    from chains_to_step_{{ step - 1 }}
+
+),
+{% endfor %}
+{%- set ns = namespace(previous="chains_to_step_" ~ last_step) %}
+{%- for step in range(1, last_step + 1) %}
+{%- set next_of_start = first_of_list(list_where(
+    "followers", "coded",
+    "coded > " ~ list_element("chain", 1) ~ " and " ~ coded_can("coded", step_part(step) + ending_part(1)),
+)) %}
+
+chains_with_step_{{ step }} as (
+
+    select
+        funnel_number,
+        user_id,
+        time_window,
+        entry_number,
+        entry,
+        followers,
+        ordered_chains,
+        {{ list_map(
+            "any_chains", "chain",
+            "case when " ~ coded_can(list_element("chain", 1), step_part(step)) ~ " then chain else "
+            ~ lists_joined(
+                "chain", list_where(next_of_start, "coded", coded_can("coded", step_part(step)) ~ " and " ~ in_time),
+            ) ~ " end",
+        ) }} as any_chains
+    from {{ ns.previous }}
+
+),
+{%- set ns.previous = "chains_with_step_" ~ step %}
+{% endfor %}
+
+-- the attempt that gets furthest, of equally good ones the latest; one that gets no further than its start is none
+best_chains as (
+
+    select
+        funnel_number,
+        user_id,
+        entry_number,
+        entry,
+        {{ longest_list("ordered_chains") }} as ordered_chain,
+        {{ sorted_list(longest_list("any_chains")) }} as any_chain
+    from {{ ns.previous }}
+
+),
+
+entries_with_chain as (
+
+    select
+        funnel_number,
+        user_id,
+        entry_number,
+        entry,
+        {{ coded_kind("entry") }} as kind,
+        {{ coded_day_shift("entry") }} as day_shift,
+        case when {{ list_size("any_chain") }} > 1 then any_chain else ordered_chain end as chain
+    from best_chains
 
 )
 
 select
-    entries.funnel_id,
+    kinds.funnel_id,
     entries.user_id,
     cast(entries.entry_number as integer) as entry_number,
-    entries.step_order,
-    entries.entered_at,
-    entries.event_date as cohort_date,
-    entries.channel,
-    entries.device,
-    coalesce({{ list_element("attempts.step_times", 1) }}, entries.entered_at) as step_1_at,
+    kinds.step_order,
+    {{ coded_time("entries.entry") }} as entered_at,
+    {{ add_days("cast(" ~ coded_time("entries.entry") ~ " as date)", "entries.day_shift") }} as cohort_date,
+    kinds.channel,
+    kinds.device,
+    {{ coded_time("coalesce(" ~ list_element("entries.chain", 1) ~ ", entries.entry)") }} as step_1_at,
     {% for step in range(2, funnel_step_columns() + 1) %}
-    {{ list_element("attempts.step_times", step) if step <= last_step else "cast(null as timestamp)" }}
+    {{ coded_time(list_element("entries.chain", step)) if step <= last_step else "cast(null as timestamp)" }}
         as step_{{ step }}_at,
     {% endfor %}
-    cast(coalesce(attempts.max_step, 1) as integer) as max_step,
+    cast(coalesce({{ list_size("entries.chain") }}, 1) as integer) as max_step,
     case
-        when attempts.steps_reached is not null then attempts.steps_reached
-        when attempts.max_step is null then cast(entries.first_step as {{ dbt.type_string() }})
+        when entries.chain is null then cast(kinds.first_step as {{ dbt.type_string() }})
+        when kinds.step_order = 'any' then substring({{ dbt.concat(reached_numbers) }}, 2)
         {% for step in range(2, last_step + 1) %}
-        when attempts.max_step = {{ step }} then '{{ range(1, step + 1) | join(",") }}'
+        when {{ list_size("entries.chain") }} = {{ step }} then '{{ range(1, step + 1) | join(",") }}'
         {% endfor %}
     end as steps_reached
-from deciding_events as entries
-left join best_attempts as attempts
+from entries_with_chain as entries
+inner join kinds
     on
-        entries.funnel_number = attempts.funnel_number
-        and entries.user_id = attempts.user_id
-        and entries.entered_at = attempts.entered_at
-        and attempts.attempt_rank = 1
-where entries.opens_entry
+        entries.funnel_number = kinds.funnel_number
+        and entries.kind = kinds.kind
