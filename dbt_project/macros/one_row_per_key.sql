@@ -22,22 +22,39 @@
 
 {#
     The same, for facts: their key hardly ever has two different rows, and then the one with the smallest `_row_hash`
-    counts. Finding those few keys costs half of ranking every row.
+    counts. Finding those few keys costs a third of ranking every row: numbers made of the keys are counted, and only
+    where a number turns up twice the keys themselves are compared. `date_key` comes first and stays as it is, so that a
+    condition on dates reaches every part of the query.
 #}
-{% macro one_fact_per_key(relation, keys) -%}
+{% macro one_fact_per_key(relation, date_key, key) -%}
     select candidates.*
     from {{ relation }} as candidates
     left join (
         select
-            {{ keys | join(", ") }},
-            min(_row_hash) as first_hash
-        from {{ relation }}
-        where {{ up_to_as_of("event_date") }}
-        group by {{ keys | join(", ") }}
+            facts.{{ date_key }},
+            facts.{{ key }},
+            min(facts._row_hash) as first_hash
+        from {{ relation }} as facts
+        inner join (
+            select
+                {{ date_key }},
+                {{ text_fingerprint(key) }} as fingerprint
+            from {{ relation }}
+            where {{ up_to_as_of(date_key) }}
+            group by {{ date_key }}, {{ text_fingerprint(key) }}
+            having count(*) > 1
+        ) as suspects
+            on
+                facts.{{ date_key }} = suspects.{{ date_key }}
+                and {{ text_fingerprint("facts." ~ key) }} = suspects.fingerprint
+        where {{ up_to_as_of("facts." ~ date_key) }}
+        group by facts.{{ date_key }}, facts.{{ key }}
         having count(*) > 1
     ) as repeated
-        on {% for key in keys %}candidates.{{ key }} = repeated.{{ key }}{{ " and " if not loop.last }}{% endfor %}
+        on
+            candidates.{{ date_key }} = repeated.{{ date_key }}
+            and candidates.{{ key }} = repeated.{{ key }}
     where
-        {{ up_to_as_of("candidates.event_date") }}
+        {{ up_to_as_of("candidates." ~ date_key) }}
         and (repeated.first_hash is null or candidates._row_hash = repeated.first_hash)
 {%- endmacro %}

@@ -11,8 +11,10 @@
     rebuilt_users  the users of those that did not: of a model by date everybody who had or has a row on a rebuilt date,
                    of a model by user those whose rows were made again. Models by user follow this log.
     credited_identities  the identities int_events was built with.
+    passed_tests   per data test of an incremental model: the last rebuild in the model's log that it has passed on.
 
-    All are written inside the model's own transaction: the table and what it remembers move together or not at all.
+    All but the last are written inside the model's own transaction: the table and what it remembers move together or not
+    at all.
 #}
 {% macro create_pipeline_state() %}
     create schema if not exists pipeline_state;
@@ -42,6 +44,10 @@
         kind {{ dbt.type_string() }} not null,
         id {{ dbt.type_string() }} not null,
         user_id {{ dbt.type_string() }} not null
+    );
+    create table if not exists pipeline_state.passed_tests (
+        test_id {{ dbt.type_string() }} not null,
+        rebuild bigint not null
     );
 {% endmacro %}
 
