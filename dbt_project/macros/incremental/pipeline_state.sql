@@ -3,10 +3,10 @@
 
     watermarks     per model and input: the last thing of that input the model has taken in, and under which as-of
                    date and definition it was built.
-    rebuilt_dates  per model: which business dates each of its runs rebuilt; a null date means all of them. Models
-                   that read an incremental model follow this log, so a date rebuilt for whatever reason upstream
-                   (late file, identity learnt later, another as-of date) is rebuilt downstream, even when a run died
-                   between the two.
+    rebuilt_dates  per model: which business dates each of its runs rebuilt; a null date means all of them, a user that
+                   of this date only that user's rows were rebuilt. Models that read an incremental model follow this
+                   log, so a date rebuilt for whatever reason upstream (late file, identity learnt later, another as-of
+                   date) is rebuilt downstream, even when a run died between the two.
     user_rebuilds  per model: its runs, and whether a run rebuilt everyone.
     rebuilt_users  the users of those that did not: of a model by date everybody who had or has a row on a rebuilt date,
                    of a model by user those whose rows were made again. Models by user follow this log.
@@ -30,6 +30,7 @@
         rebuild bigint not null,
         business_date date
     );
+    alter table pipeline_state.rebuilt_dates add column if not exists user_id {{ dbt.type_string() }};
     create table if not exists pipeline_state.user_rebuilds (
         model_name {{ dbt.type_string() }} not null,
         rebuild bigint not null,
@@ -57,24 +58,50 @@
 {% macro log_rebuilt_dates() %}
     {% if execute %}
         {%- set dates = touched_dates() -%}
-        {%- set next_rebuild -%}
-            (
-                select coalesce(max(rebuild), 0) + 1
+        {%- set has_user_days = touched_user_days() -%}
+        {%- set anything = dates is none or dates | length > 0 or has_user_days -%}
+        {%- if anything %}
+            insert into pipeline_state.rebuilt_dates (model_name, rebuild, business_date, user_id)
+            with
+
+            next_rebuild as (
+
+                select coalesce(max(rebuild), 0) + 1 as rebuild
                 from pipeline_state.rebuilt_dates
+
+            ),
+
+            touched as (
+
+                {% if dates is none %}
+                select cast(null as date) as business_date, cast(null as {{ dbt.type_string() }}) as user_id
+                {%- endif %}
+                {%- for day in dates or [] %}
+                select cast('{{ day }}' as date) as business_date, cast(null as {{ dbt.type_string() }}) as user_id
+                {{ "union all" if not loop.last }}
+                {%- endfor %}
+                {%- if has_user_days %}
+                {{ "union all" if dates }}
+                select user_days.business_date, user_days.user_id
+                from ({{ user_days_touched_upstream() }}) as user_days
+                {%- if dates %}
+                where user_days.business_date not in ({{ date_literals(dates) }})
+                {%- endif %}
+                {%- endif %}
+
             )
-        {%- endset -%}
-        {%- if dates is none %}
-            insert into pipeline_state.rebuilt_dates
-            select '{{ this.identifier }}', {{ next_rebuild }}, cast(null as date);
-        {%- elif dates %}
-            insert into pipeline_state.rebuilt_dates
-            select '{{ this.identifier }}', {{ next_rebuild }}, cast(touched.business_date as date)
-            from (values {% for day in dates %}('{{ day }}'){{ ", " if not loop.last }}{% endfor %}) as touched (business_date);
+
+            select '{{ this.identifier }}', next_rebuild.rebuild, touched.business_date, touched.user_id
+            from touched
+            cross join next_rebuild;
         {%- endif %}
         {%- if config.get("meta", {}).get("user_column") %}
-            {{ start_user_rebuild(everyone=dates is none, anything=dates is none or dates | length > 0) }}
+            {{ start_user_rebuild(everyone=dates is none, anything=anything) }}
             {%- if dates %}
                 {{ log_users_of_dates(dates) }}
+            {%- endif %}
+            {%- if has_user_days %}
+                {{ log_users_of_user_days() }}
             {%- endif %}
         {%- endif %}
     {% endif %}

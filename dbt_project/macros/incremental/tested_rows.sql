@@ -33,15 +33,21 @@
             else meta.user_column ~ " in (select user_id from pipeline_state.rebuilt_users where " ~ since ~ ")"
         ) }}
     {%- endif -%}
-    {%- set dates = [] -%}
-    {%- for row in run_query("select distinct business_date from " ~ log ~ " where " ~ since) -%}
+    {%- set dates, conditions = [], [] -%}
+    {%- for row in run_query("select distinct business_date from " ~ log ~ " where " ~ since ~ " and user_id is null") -%}
         {%- do dates.append(row[0] | string) -%}
     {%- endfor -%}
-    {{ return(
-        "true" if "None" in dates or dates | length > max_touched_dates()
-        else meta.business_date ~ " in (cast('" ~ dates | join("' as date), cast('") ~ "' as date))" if dates
-        else "false"
-    ) }}
+    {%- if "None" in dates or dates | length > max_touched_dates() -%}{{ return("true") }}{%- endif -%}
+    {%- if dates -%}
+        {%- do conditions.append(meta.business_date ~ " in (" ~ date_literals(dates) ~ ")") -%}
+    {%- endif -%}
+    {%- if meta.get("rebuilds_user_days") -%}
+        {%- do conditions.append(
+            "(" ~ meta.business_date ~ ", " ~ meta.user_column ~ ") in (select business_date, user_id from " ~ log
+            ~ " where " ~ since ~ " and user_id is not null)"
+        ) -%}
+    {%- endif -%}
+    {{ return("(" ~ conditions | join(" or ") ~ ")" if conditions else "false") }}
 {%- endmacro %}
 
 

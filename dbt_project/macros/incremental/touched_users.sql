@@ -151,9 +151,7 @@
     insert into pipeline_state.rebuilt_users
     select distinct '{{ this.identifier }}', {{ last_user_rebuild() }}, {{ meta.user_column }}
     from {{ this }}
-    where {{ meta.business_date }} in (
-        {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
-    );
+    where {{ meta.business_date }} in ({{ date_literals(dates) }});
 {% endmacro %}
 
 
@@ -164,7 +162,7 @@
     {%- set dates = run_query(
         "select distinct business_date from pipeline_state.rebuilt_dates where model_name = '" ~ this.identifier
         ~ "' and rebuild = (select max(rebuild) from pipeline_state.rebuilt_dates where model_name = '"
-        ~ this.identifier ~ "') and business_date is not null"
+        ~ this.identifier ~ "') and business_date is not null and user_id is null"
     ) -%}
     {%- if dates | length > 0 %}
     insert into pipeline_state.rebuilt_users

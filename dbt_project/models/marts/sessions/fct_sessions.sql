@@ -3,7 +3,12 @@
         materialized="incremental",
         incremental_strategy="touched_dates",
         on_schema_change="append_new_columns",
-        meta={"business_date": "session_date", "user_column": "user_id", "follows": ["int_events"]},
+        meta={
+            "business_date": "session_date",
+            "user_column": "user_id",
+            "follows": ["int_events"],
+            "rebuilds_user_days": true,
+        },
         pre_hook="{{ log_rebuilt_dates() }}",
         post_hook="{{ save_watermarks() }}",
     )
@@ -12,11 +17,11 @@
 
 with
 
-events as {{ not_materialized() }} (
+events as {{ not_materialized() if not is_incremental() }} (
 
     select *
     from {{ ref("int_events") }}
-    where {{ in_touched_dates("event_date") }}
+    where {{ in_touched_user_days("event_date", "user_id") }}
 
 ),
 
