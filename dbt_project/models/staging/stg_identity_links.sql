@@ -1,3 +1,7 @@
+{%- set repeated -%}
+    ({{ repeated_facts(source("lake", "identity_links"), "event_date", "link_id", up_to_as_of("event_date")) }})
+{%- endset -%}
+
 select
     link_id,
     anonymous_id,
@@ -7,5 +11,5 @@ select
     properties,
     event_date
 from (
-    {{ one_fact_per_key(source("lake", "identity_links"), "event_date", "link_id") }}
+    {{ one_fact_per_key(source("lake", "identity_links"), "event_date", "link_id", repeated) }}
 ) as identity_links

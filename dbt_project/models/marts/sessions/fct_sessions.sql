@@ -17,7 +17,7 @@
 
 with
 
-events as {{ not_materialized() if not is_incremental() }} (
+events as {{ not_materialized() if touched_dates() is none }} (
 
     select *
     from {{ ref("int_events") }}
