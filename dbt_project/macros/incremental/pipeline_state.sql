@@ -58,7 +58,7 @@
 {% macro log_rebuilt_dates() %}
     {% if execute %}
         {%- set dates = touched_dates() -%}
-        {%- set has_user_days = touched_user_days() -%}
+        {%- set has_user_days = dates_of_touched_user_days() | length > 0 -%}
         {%- set anything = dates is none or dates | length > 0 or has_user_days -%}
         {%- if anything %}
             insert into pipeline_state.rebuilt_dates (model_name, rebuild, business_date, user_id)
@@ -131,6 +131,11 @@
    macros have one of their own (`macros_fingerprint`), because a model's text does not change with them. Further
    settings a model depends on are named in its meta: `settings: [lifecycle]`. #}
 {% macro model_definition() %}
+    {{ return(found_once("definition", find_model_definition)) }}
+{% endmacro %}
+
+
+{% macro find_model_definition() %}
     {% set parts = [
         model.raw_code, var("macros_fingerprint"), var("timezone"), var("session_gap_minutes"),
         var("unlisted_is_activity"), var("currency"),

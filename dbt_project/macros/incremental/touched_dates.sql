@@ -23,6 +23,24 @@
 
 {% macro touched_dates() %}
     {% if not execute or not is_incremental() %}{{ return(none) }}{% endif %}
+    {{ return(found_once("touched_dates", find_touched_dates)) }}
+{% endmacro %}
+
+
+{#
+    What `find` returns, looked for once and then kept while the node is compiled, and once again while it is run: every
+    condition and hook of a model asks for the same dates and users. They are kept in the one thing that all macros of a
+    node share, its entry `model`. Nothing they depend on changes before the watermarks are saved.
+#}
+{% macro found_once(name, find) %}
+    {% if name not in model %}
+        {% do model.update({name: find()}) %}
+    {% endif %}
+    {{ return(model[name]) }}
+{% endmacro %}
+
+
+{% macro find_touched_dates() %}
     {% set inputs = incremental_inputs() %}
     {% set known = {} %}
     {% for row in run_query(

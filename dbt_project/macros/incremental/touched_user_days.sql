@@ -21,10 +21,21 @@
 {% endmacro %}
 
 
-{# Whether this run has user days to rebuild. #}
-{% macro touched_user_days() %}
-    {% if not execute or not rebuilds_user_days() or touched_dates() is none %}{{ return(false) }}{% endif %}
-    {{ return(run_query("select count(*) from (" ~ user_days_touched_upstream() ~ ") as user_days")[0][0] > 0) }}
+{# Dates with user days that this run has to rebuild, as texts. #}
+{% macro dates_of_touched_user_days() %}
+    {% if not execute or not rebuilds_user_days() or touched_dates() is none %}{{ return([]) }}{% endif %}
+    {{ return(found_once("dates_of_touched_user_days", find_dates_of_touched_user_days)) }}
+{% endmacro %}
+
+
+{% macro find_dates_of_touched_user_days() %}
+    {% set dates = [] %}
+    {% for row in run_query(
+        "select distinct business_date from (" ~ user_days_touched_upstream() ~ ") as user_days order by business_date"
+    ) %}
+        {% do dates.append(row[0] | string) %}
+    {% endfor %}
+    {{ return(dates) }}
 {% endmacro %}
 
 
@@ -53,13 +64,8 @@
 {# Condition that keeps the rows of the user days just logged; empty when this run has none. The dates are written down
    as literals, too, because only literals let the engine skip all others. #}
 {% macro in_user_days(business_date, user_column) -%}
-    {%- if touched_user_days() -%}
-        {%- set dates = [] -%}
-        {%- for row in run_query(
-            "select distinct business_date from (" ~ user_days_touched_upstream() ~ ") as user_days order by business_date"
-        ) -%}
-            {%- do dates.append(row[0] | string) -%}
-        {%- endfor -%}
+    {%- set dates = dates_of_touched_user_days() -%}
+    {%- if dates -%}
         {%- if dates | length <= max_touched_dates() -%}
             {{ business_date }} in ({{ date_literals(dates) }}) and
         {%- endif %} ({{ business_date }}, {{ user_column }}) in (

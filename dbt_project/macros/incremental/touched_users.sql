@@ -27,6 +27,11 @@
 {# Whether this run rebuilds everyone; the same answer while compiling, in the pre-hook and in the strategy. #}
 {% macro rebuilds_everyone() %}
     {% if not execute or not is_incremental() %}{{ return(true) }}{% endif %}
+    {{ return(found_once("rebuilds_everyone", find_rebuilds_everyone)) }}
+{% endmacro %}
+
+
+{% macro find_rebuilds_everyone() %}
     {% set known = {} %}
     {% for row in run_query(
         "select input_name, consumed, as_of_date, definition from pipeline_state.watermarks "
