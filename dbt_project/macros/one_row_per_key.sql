@@ -24,12 +24,12 @@
     The same, for facts: their key hardly ever has two different rows, and then the one with the smallest `_row_hash`
     counts. Finding those few keys costs a third of ranking every row.
 
-    repeated  relation of the keys that have several rows, as `repeated_facts` gives them
+    repeated  relation of the keys that have several rows, where they are known; they are looked for otherwise
 #}
-{% macro one_fact_per_key(relation, date_key, key, repeated) -%}
+{% macro one_fact_per_key(relation, date_key, key, repeated=none) -%}
     select candidates.*
     from {{ relation }} as candidates
-    left join {{ repeated }} as repeated
+    left join {{ repeated or "(" ~ repeated_facts(relation, date_key, key, up_to_as_of(date_key)) ~ ")" }} as repeated
         on
             candidates.{{ date_key }} = repeated.{{ date_key }}
             and candidates.{{ key }} = repeated.{{ key }}

@@ -1,7 +1,3 @@
-{%- set repeated -%}
-    ({{ repeated_facts(source("lake", "identity_links"), "event_date", "link_id", up_to_as_of("event_date")) }})
-{%- endset -%}
-
 select
     link_id,
     anonymous_id,
@@ -11,5 +7,5 @@ select
     properties,
     event_date
 from (
-    {{ one_fact_per_key(source("lake", "identity_links"), "event_date", "link_id", repeated) }}
+    {{ one_fact_per_key(source("lake", "identity_links"), "event_date", "link_id") }}
 ) as identity_links

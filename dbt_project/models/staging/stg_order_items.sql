@@ -1,7 +1,3 @@
-{%- set repeated -%}
-    ({{ repeated_facts(source("lake", "order_items"), "event_date", "line_id", up_to_as_of("event_date")) }})
-{%- endset -%}
-
 select
     line_id,
     order_id,
@@ -16,4 +12,4 @@ select
     channel,
     properties,
     event_date
-from ({{ one_fact_per_key(source("lake", "order_items"), "event_date", "line_id", repeated) }}) as order_items
+from ({{ one_fact_per_key(source("lake", "order_items"), "event_date", "line_id") }}) as order_items

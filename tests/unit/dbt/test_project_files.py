@@ -11,6 +11,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[3] / "dbt_project"
 MODELS = sorted((PROJECT / "models").rglob("*.sql"))
+MARTS = [model for model in MODELS if "marts" in model.relative_to(PROJECT).parts]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -36,7 +37,7 @@ def test_every_described_column_carries_english_and_chinese(model: Path) -> None
     assert silent == []
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if "marts" in model.relative_to(PROJECT).parts], ids=lambda model: model.stem)
+@pytest.mark.parametrize("model", MARTS, ids=lambda model: model.stem)
 def test_mart_tests_its_grain(model: Path) -> None:
     properties = _properties(model)
     on_table = [next(iter(test)) for test in properties.get("data_tests", []) if isinstance(test, dict)]
