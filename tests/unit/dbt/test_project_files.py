@@ -52,6 +52,14 @@ def test_marts_have_enforced_contracts_and_selectors_name_the_layers() -> None:
     assert {"base", "features", "lists"} <= {selector["name"] for selector in selectors}
 
 
+def test_the_folder_for_spilling_is_set_when_the_file_is_opened() -> None:
+    """Set with each connection, the first node after one that spilled fails: DuckDB does not take the folder again."""
+    profile = yaml.safe_load((PROJECT / "profiles.yml").read_text(encoding="utf-8"))
+    target = profile["userops"]["outputs"]["warehouse"]
+    assert "temp_directory" in target["config_options"]
+    assert "temp_directory" not in target["settings"]
+
+
 def test_engine_dialect_stays_in_dispatched_macros() -> None:
     """DuckDB's own words may only stand in a macro called `duckdb__...` (DESIGN section 6)."""
     only_duckdb = re.compile(r"\b(arg_min|arg_max|unnest|list_reduce|asof|qualify|generate_series|date_diff)\b|::")
