@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 FIRST_DAY = date(2024, 1, 1)
-IDENTITIES = ("--select", "+dim_identities", "+agg_identity_hubs", "int_events")
+IDENTITIES = ("--select", "+dim_identities", "+agg_identity_hubs", "+int_events")
 USER_DAYS = ("--select", "+fct_user_days", "+dim_identities")
 LIMITS = {"max_users_per_device": 2, "max_devices_per_user": 3, "merge_accounts": False}
 MERGE = {**LIMITS, "merge_accounts": True}
