@@ -260,13 +260,19 @@
 {% endmacro %}
 
 
-{# Dates on which int_events credits events to somebody else than the identities do now: dates with events of devices
-   and accounts that changed hands since it was built. Asked of the sightings, which are far fewer than the events. #}
-{% macro restitched_dates() -%}
-    {%- set changed -%}
+{# User days on which int_events credits events to somebody else than the identities do now, before and after: days with
+   events of devices and accounts that changed hands since it was built. Asked of the sightings, which are far fewer than
+   the events. #}
+{% macro restitched_user_days() -%}
+    with
+
+    changed as (
+
         select
             coalesce(stored.kind, found.kind) as kind,
-            coalesce(stored.id, found.id) as id
+            coalesce(stored.id, found.id) as id,
+            stored.user_id as user_before,
+            found.user_id as user_now
         from pipeline_state.credited_identities as stored
         full join ({{ current_identities() }}) as found
             on
@@ -276,22 +282,37 @@
             stored.user_id is null
             or found.user_id is null
             or stored.user_id <> found.user_id
-    {%- endset -%}
-    select event_date as business_date
-    from {{ ref("int_identity_sightings") }}
-    where
-        user_id is null
-        and anonymous_id in (select id from ({{ changed }}) as devices where kind = 'device')
-    union all
-    select event_date as business_date
-    from {{ ref("int_identity_sightings") }}
-    where user_id in (select id from ({{ changed }}) as accounts where kind = 'account')
-{%- endmacro %}
 
+    ),
 
-{# Dates whose stored events no longer say what they should: credited to somebody else, or converted at another rate. #}
-{% macro outdated_event_dates() -%}
-    {{ restitched_dates() }}
-    union all
-    {{ reconverted_dates() }}
+    sightings as (
+
+        select
+            sightings.event_date as business_date,
+            {{ resolved_user_id("null", "null", "changed.user_before", "sightings.anonymous_id") }} as user_before,
+            {{ resolved_user_id("null", "null", "changed.user_now", "sightings.anonymous_id") }} as user_now
+        from {{ ref("int_identity_sightings") }} as sightings
+        inner join changed
+            on
+                sightings.anonymous_id = changed.id
+                and changed.kind = 'device'
+        where sightings.user_id is null
+
+        union all
+
+        select
+            sightings.event_date as business_date,
+            coalesce(changed.user_before, sightings.user_id) as user_before,
+            coalesce(changed.user_now, sightings.user_id) as user_now
+        from {{ ref("int_identity_sightings") }} as sightings
+        inner join changed
+            on
+                sightings.user_id = changed.id
+                and changed.kind = 'account'
+
+    )
+
+    select business_date, user_before as user_id from sightings
+    union
+    select business_date, user_now as user_id from sightings
 {%- endmacro %}

@@ -3,16 +3,18 @@
 
     watermarks     per model and input: the last thing of that input the model has taken in, and under which as-of
                    date and definition it was built.
-    rebuilt_dates  per model: which business dates each of its runs rebuilt; a null date means all of them. Models
-                   that read an incremental model follow this log, so a date rebuilt for whatever reason upstream
-                   (late file, identity learnt later, another as-of date) is rebuilt downstream, even when a run died
-                   between the two.
+    rebuilt_dates  per model: which business dates each of its runs rebuilt; a null date means all of them, a user that
+                   of this date only that user's rows were rebuilt. Models that read an incremental model follow this
+                   log, so a date rebuilt for whatever reason upstream (late file, identity learnt later, another as-of
+                   date) is rebuilt downstream, even when a run died between the two.
     user_rebuilds  per model: its runs, and whether a run rebuilt everyone.
     rebuilt_users  the users of those that did not: of a model by date everybody who had or has a row on a rebuilt date,
                    of a model by user those whose rows were made again. Models by user follow this log.
     credited_identities  the identities int_events was built with.
+    passed_tests   per data test of an incremental model: the last rebuild in the model's log that it has passed on.
 
-    All are written inside the model's own transaction: the table and what it remembers move together or not at all.
+    All but the last are written inside the model's own transaction: the table and what it remembers move together or not
+    at all.
 #}
 {% macro create_pipeline_state() %}
     create schema if not exists pipeline_state;
@@ -28,6 +30,7 @@
         rebuild bigint not null,
         business_date date
     );
+    alter table pipeline_state.rebuilt_dates add column if not exists user_id {{ dbt.type_string() }};
     create table if not exists pipeline_state.user_rebuilds (
         model_name {{ dbt.type_string() }} not null,
         rebuild bigint not null,
@@ -43,6 +46,10 @@
         id {{ dbt.type_string() }} not null,
         user_id {{ dbt.type_string() }} not null
     );
+    create table if not exists pipeline_state.passed_tests (
+        test_id {{ dbt.type_string() }} not null,
+        rebuild bigint not null
+    );
 {% endmacro %}
 
 
@@ -51,24 +58,50 @@
 {% macro log_rebuilt_dates() %}
     {% if execute %}
         {%- set dates = touched_dates() -%}
-        {%- set next_rebuild -%}
-            (
-                select coalesce(max(rebuild), 0) + 1
+        {%- set has_user_days = dates_of_touched_user_days() | length > 0 -%}
+        {%- set anything = dates is none or dates | length > 0 or has_user_days -%}
+        {%- if anything %}
+            insert into pipeline_state.rebuilt_dates (model_name, rebuild, business_date, user_id)
+            with
+
+            next_rebuild as (
+
+                select coalesce(max(rebuild), 0) + 1 as rebuild
                 from pipeline_state.rebuilt_dates
+
+            ),
+
+            touched as (
+
+                {% if dates is none %}
+                select cast(null as date) as business_date, cast(null as {{ dbt.type_string() }}) as user_id
+                {%- endif %}
+                {%- for day in dates or [] %}
+                select cast('{{ day }}' as date) as business_date, cast(null as {{ dbt.type_string() }}) as user_id
+                {{ "union all" if not loop.last }}
+                {%- endfor %}
+                {%- if has_user_days %}
+                {{ "union all" if dates }}
+                select user_days.business_date, user_days.user_id
+                from ({{ user_days_touched_upstream() }}) as user_days
+                {%- if dates %}
+                where user_days.business_date not in ({{ date_literals(dates) }})
+                {%- endif %}
+                {%- endif %}
+
             )
-        {%- endset -%}
-        {%- if dates is none %}
-            insert into pipeline_state.rebuilt_dates
-            select '{{ this.identifier }}', {{ next_rebuild }}, cast(null as date);
-        {%- elif dates %}
-            insert into pipeline_state.rebuilt_dates
-            select '{{ this.identifier }}', {{ next_rebuild }}, cast(touched.business_date as date)
-            from (values {% for day in dates %}('{{ day }}'){{ ", " if not loop.last }}{% endfor %}) as touched (business_date);
+
+            select '{{ this.identifier }}', next_rebuild.rebuild, touched.business_date, touched.user_id
+            from touched
+            cross join next_rebuild;
         {%- endif %}
         {%- if config.get("meta", {}).get("user_column") %}
-            {{ start_user_rebuild(everyone=dates is none, anything=dates is none or dates | length > 0) }}
+            {{ start_user_rebuild(everyone=dates is none, anything=anything) }}
             {%- if dates %}
                 {{ log_users_of_dates(dates) }}
+            {%- endif %}
+            {%- if has_user_days %}
+                {{ log_users_of_user_days() }}
             {%- endif %}
         {%- endif %}
     {% endif %}
@@ -98,6 +131,11 @@
    macros have one of their own (`macros_fingerprint`), because a model's text does not change with them. Further
    settings a model depends on are named in its meta: `settings: [lifecycle]`. #}
 {% macro model_definition() %}
+    {{ return(found_once("definition", find_model_definition)) }}
+{% endmacro %}
+
+
+{% macro find_model_definition() %}
     {% set parts = [
         model.raw_code, var("macros_fingerprint"), var("timezone"), var("session_gap_minutes"),
         var("unlisted_is_activity"), var("currency"),

@@ -6,7 +6,7 @@
         meta:
           business_date: event_date        its date column
           follows: ["lake:events"]         an entity of the lake, or the name of another incremental model
-          stale_dates: restitched_dates    (optional) a macro giving a query for further dates
+          stale_dates: reconverted_dates   (optional) a macro giving a query for further dates
 
     Touched are: the dates of batches newer than the model's watermark (lake; a batch that is retired has its dates there
     again, with the number of its retirement) or rebuilt upstream since (models), the dates between the last as-of date
@@ -23,6 +23,24 @@
 
 {% macro touched_dates() %}
     {% if not execute or not is_incremental() %}{{ return(none) }}{% endif %}
+    {{ return(found_once("touched_dates", find_touched_dates)) }}
+{% endmacro %}
+
+
+{#
+    What `find` returns, looked for once and then kept while the node is compiled, and once again while it is run: every
+    condition and hook of a model asks for the same dates and users. They are kept in the one thing that all macros of a
+    node share, its entry `model`. Nothing they depend on changes before the watermarks are saved.
+#}
+{% macro found_once(name, find) %}
+    {% if name not in model %}
+        {% do model.update({name: find()}) %}
+    {% endif %}
+    {{ return(model[name]) }}
+{% endmacro %}
+
+
+{% macro find_touched_dates() %}
     {% set inputs = incremental_inputs() %}
     {% set known = {} %}
     {% for row in run_query(
@@ -44,6 +62,7 @@
         {% do queries.append(
             "select " ~ input.business_date ~ " as business_date from " ~ input.relation
             ~ " where " ~ input.condition ~ " and " ~ input.sequence ~ " > " ~ seen.consumed
+            ~ " and " ~ input.get("whole_dates", "true")
         ) %}
         {% if seen.as_of | string != var("as_of_date") and input.dates_appear_with_as_of %}
             {% do queries.append(dates_between(input, seen.as_of)) %}
@@ -101,12 +120,19 @@
                 "condition": "model_name = '" ~ name ~ "'",
                 "sequence": "rebuild",
                 "business_date": "business_date",
+                "whole_dates": "user_id is null" if rebuilds_user_days() else "true",
                 "dates_appear_with_as_of": false,
             }) %}
         {% endif %}
     {% endfor %}
     {{ return(inputs) }}
 {% endmacro %}
+
+
+{# A list of dates (texts) as SQL literals. #}
+{% macro date_literals(dates) -%}
+    cast('{{ dates | join("' as date), cast('") }}' as date)
+{%- endmacro %}
 
 
 {# Condition that keeps the rows this run has to build: the touched dates, or everything up to the as-of date. #}
@@ -117,9 +143,9 @@
     {%- else -%}
         {%- set wanted = [] -%}
         {%- for day in dates if day <= var("as_of_date") -%}
-            {%- do wanted.append("cast('" ~ day ~ "' as date)") -%}
+            {%- do wanted.append(day) -%}
         {%- endfor -%}
-        {{ business_date ~ " in (" ~ wanted | join(", ") ~ ")" if wanted else "false" }}
+        {{ business_date ~ " in (" ~ date_literals(wanted) ~ ")" if wanted else "false" }}
     {%- endif -%}
 {% endmacro %}
 
@@ -133,9 +159,14 @@
     delete from {{ target }};
     {%- elif dates %}
     delete from {{ target }}
-    where {{ config.get("meta", {}).get("business_date") }} in (
-        {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
-    );
+    where {{ config.get("meta", {}).get("business_date") }} in ({{ date_literals(dates) }});
+    {%- endif %}
+    {%- set user_days_condition = in_user_days(
+        config.get("meta", {}).get("business_date"), config.get("meta", {}).get("user_column")
+    ) %}
+    {%- if user_days_condition %}
+    delete from {{ target }}
+    where {{ user_days_condition }};
     {%- endif %}
     insert into {{ target }} ({{ columns }})
     select {{ columns }}

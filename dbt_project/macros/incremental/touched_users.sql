@@ -27,6 +27,11 @@
 {# Whether this run rebuilds everyone; the same answer while compiling, in the pre-hook and in the strategy. #}
 {% macro rebuilds_everyone() %}
     {% if not execute or not is_incremental() %}{{ return(true) }}{% endif %}
+    {{ return(found_once("rebuilds_everyone", find_rebuilds_everyone)) }}
+{% endmacro %}
+
+
+{% macro find_rebuilds_everyone() %}
     {% set known = {} %}
     {% for row in run_query(
         "select input_name, consumed, as_of_date, definition from pipeline_state.watermarks "
@@ -151,9 +156,7 @@
     insert into pipeline_state.rebuilt_users
     select distinct '{{ this.identifier }}', {{ last_user_rebuild() }}, {{ meta.user_column }}
     from {{ this }}
-    where {{ meta.business_date }} in (
-        {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
-    );
+    where {{ meta.business_date }} in ({{ date_literals(dates) }});
 {% endmacro %}
 
 
@@ -164,7 +167,7 @@
     {%- set dates = run_query(
         "select distinct business_date from pipeline_state.rebuilt_dates where model_name = '" ~ this.identifier
         ~ "' and rebuild = (select max(rebuild) from pipeline_state.rebuilt_dates where model_name = '"
-        ~ this.identifier ~ "') and business_date is not null"
+        ~ this.identifier ~ "') and business_date is not null and user_id is null"
     ) -%}
     {%- if dates | length > 0 %}
     insert into pipeline_state.rebuilt_users

@@ -19,7 +19,7 @@
 {% macro log_dates_of_changed_users() %}
     {% if execute %}
         {%- set stored = load_relation(this) -%}
-        insert into pipeline_state.rebuilt_dates
+        insert into pipeline_state.rebuilt_dates (model_name, rebuild, business_date)
         {%- set next_rebuild -%}
             (
                 select coalesce(max(rebuild), 0) + 1

@@ -39,3 +39,18 @@
     {%- endfor -%}
     {{ dbt.hash(dbt.concat(parts)) }}
 {%- endmacro %}
+
+
+{# A whole number made of a text: equal texts have equal numbers, and different ones hardly ever do. To look for what may
+   be equal, which is then compared itself. #}
+{% macro text_fingerprint(expression) -%}
+    {{ return(adapter.dispatch("text_fingerprint", "userops")(expression)) }}
+{%- endmacro %}
+
+{% macro default__text_fingerprint(expression) -%}
+    xxhash64({{ expression }})
+{%- endmacro %}
+
+{% macro duckdb__text_fingerprint(expression) -%}
+    hash({{ expression }})
+{%- endmacro %}

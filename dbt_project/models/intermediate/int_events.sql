@@ -7,23 +7,65 @@
             "business_date": "event_date",
             "user_column": "user_id",
             "follows": ["lake:events"],
-            "stale_dates": "outdated_event_dates",
+            "stale_dates": "reconverted_dates",
+            "rebuilds_user_days": true,
+            "stale_user_days": "restitched_user_days",
         },
         pre_hook="{{ log_rebuilt_dates() }}",
         post_hook=["{{ remember_identities() }}", "{{ save_watermarks() }}"],
     )
 }}
--- read by outdated_event_dates, which is only rendered when dbt runs
+-- read by reconverted_dates and restitched_user_days, which are only rendered when dbt runs
 -- depends_on: {{ ref("stg_exchange_rates") }}
 -- depends_on: {{ ref("int_identity_sightings") }}
 
 with
 
+{% set user_days = in_user_days("event_date", "user_id") %}
 events as (
 
-    select *
+    select
+        event_date,
+        event_id,
+        user_id,
+        anonymous_id,
+        event_time,
+        event_name,
+        session_id,
+        channel,
+        device,
+        page,
+        object_id,
+        object_category,
+        event_value,
+        currency,
+        exchange_rate
     from {{ ref("stg_events") }}
     where {{ in_touched_dates("event_date") }}
+    {% if user_days %}
+
+    union all
+
+    -- events of devices and accounts that changed hands are as they were; only the person is another one
+    select
+        event_date,
+        event_id,
+        login_user_id as user_id,
+        anonymous_id,
+        event_time,
+        event_name,
+        source_session_id as session_id,
+        channel,
+        device,
+        page,
+        object_id,
+        object_category,
+        event_value,
+        currency,
+        exchange_rate
+    from {{ this }}
+    where {{ user_days }}
+    {% endif %}
 
 ),
 

@@ -5,7 +5,9 @@ events as (
     select
         events.*,
         coalesce(events.currency, '{{ var("currency") }}') as value_currency
-    from ({{ one_fact_per_key(source("lake", "events"), ["event_date", "event_id"]) }}) as events
+    from (
+        {{ one_fact_per_key(source("lake", "events"), "event_date", "event_id", ref("stg_repeated_events")) }}
+    ) as events
 
 )
 

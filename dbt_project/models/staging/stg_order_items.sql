@@ -12,4 +12,4 @@ select
     channel,
     properties,
     event_date
-from ({{ one_fact_per_key(source("lake", "order_items"), ["event_date", "line_id"]) }}) as order_items
+from ({{ one_fact_per_key(source("lake", "order_items"), "event_date", "line_id") }}) as order_items

@@ -2,5 +2,7 @@
 {% test expression_is_true(model, expression) %}
     select *
     from {{ model }}
-    where not coalesce({{ expression }}, false)
+    where
+        {{ not_yet_tested() }}
+        and not coalesce({{ expression }}, false)
 {% endtest %}

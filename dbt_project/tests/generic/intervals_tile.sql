@@ -10,6 +10,7 @@
             valid_to,
             lead(valid_from) over (partition by {{ key }} order by valid_from) as next_valid_from
         from {{ model }}
+        where {{ not_yet_tested() }}
 
     )
 

@@ -5,6 +5,7 @@
         {{ keys }},
         count(*) as rows_found
     from {{ model }}
+    where {{ not_yet_tested() }}
     group by {{ keys }}
     having
         count(*) > 1

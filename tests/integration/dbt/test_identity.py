@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 FIRST_DAY = date(2024, 1, 1)
-IDENTITIES = ("--select", "+dim_identities", "+agg_identity_hubs")
+IDENTITIES = ("--select", "+dim_identities", "+agg_identity_hubs", "+int_events")
 USER_DAYS = ("--select", "+fct_user_days", "+dim_identities")
 LIMITS = {"max_users_per_device": 2, "max_devices_per_user": 3, "merge_accounts": False}
 MERGE = {**LIMITS, "merge_accounts": True}
@@ -80,13 +80,16 @@ def test_a_hub_that_becomes_one_gives_its_past_back_on_exactly_its_dates(lake: A
 def test_a_link_that_comes_late_moves_exactly_the_devices_dates(lake: Any, warehouse: Any) -> None:
     lake.add_batch("events", [
         _event("a", 1, anonymous_id="watch"), _event("b", 2, anonymous_id="tv"),
-        _event("c", 3, anonymous_id="phone", user_id="u1"),
+        _event("c", 3, anonymous_id="phone", user_id="u1"), _event("d", 1, anonymous_id="desk", user_id="u2"),
     ])  # fmt: skip
     warehouse.run(_day(5), *USER_DAYS, identity=LIMITS)
     link = lake.add_batch("identity_links", [_link("k", 5, "watch", device="phone")])
     warehouse.run(_day(5), *USER_DAYS, identity=LIMITS)
-    assert [_user_of(warehouse, event) for event in "abc"] == ["u1", "anon:tv", "u1"]
+    assert [_user_of(warehouse, event) for event in "abcd"] == ["u1", "anon:tv", "u1", "u2"]
     assert _rebuilt_dates(warehouse, "fct_user_days") == {_day(1)}
+    for model in ("int_events", "fct_sessions", "fct_user_days"):
+        of_users = f"select user_id from pipeline_state.rebuilt_dates where model_name = '{model}' and business_date"
+        assert warehouse.query(f"{of_users} is not null order by 1") == [("anon:watch",), ("u1",)], model
     lake.retire(link)
     warehouse.run(_day(5), *USER_DAYS, identity=LIMITS)
     assert [_user_of(warehouse, event) for event in "abc"] == ["anon:watch", "anon:tv", "u1"]

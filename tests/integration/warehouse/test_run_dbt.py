@@ -38,12 +38,15 @@ def test_a_failing_model_a_failing_data_test_and_a_wrong_command(instance: Calla
 
     parsed = settings.paths.dbt_target / "partial_parse.msgpack"
     parsed_at = parsed.stat().st_mtime_ns
-    # The next run is another day's: it parses nothing anew, and finds everything mended.
+    manifest = settings.paths.dbt_target / "manifest.json"
+    written_at = manifest.stat().st_mtime_ns
+    # The next run is another day's: it parses nothing anew, writes nothing of the project, and finds everything mended.
     lake.set_control("ingest_batches", [])
     done = run_dbt(settings, date(2024, 1, 10), select=staging)
     assert done.counts["model"] == len(staging)
     assert set(done.statuses.values()) == {"success", "pass"}
     assert parsed.stat().st_mtime_ns == parsed_at
+    assert manifest.stat().st_mtime_ns == written_at
 
     with pytest.raises(BuildError, match="nobody_wrote_this"):
         run_dbt(settings, DAY, selector="nobody_wrote_this")

@@ -11,6 +11,7 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[3] / "dbt_project"
 MODELS = sorted((PROJECT / "models").rglob("*.sql"))
+MARTS = [model for model in MODELS if "marts" in model.relative_to(PROJECT).parts]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -36,7 +37,7 @@ def test_every_described_column_carries_english_and_chinese(model: Path) -> None
     assert silent == []
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if "marts" in model.parts], ids=lambda model: model.stem)
+@pytest.mark.parametrize("model", MARTS, ids=lambda model: model.stem)
 def test_mart_tests_its_grain(model: Path) -> None:
     properties = _properties(model)
     on_table = [next(iter(test)) for test in properties.get("data_tests", []) if isinstance(test, dict)]
@@ -49,6 +50,14 @@ def test_marts_have_enforced_contracts_and_selectors_name_the_layers() -> None:
     assert project["models"]["userops"]["marts"]["+contract"] == {"enforced": True}
     selectors = yaml.safe_load((PROJECT / "selectors.yml").read_text(encoding="utf-8"))["selectors"]
     assert {"base", "features", "lists"} <= {selector["name"] for selector in selectors}
+
+
+def test_the_folder_for_spilling_is_set_when_the_file_is_opened() -> None:
+    """Set with each connection, the first node after one that spilled fails: DuckDB does not take the folder again."""
+    profile = yaml.safe_load((PROJECT / "profiles.yml").read_text(encoding="utf-8"))
+    target = profile["userops"]["outputs"]["warehouse"]
+    assert "temp_directory" in target["config_options"]
+    assert "temp_directory" not in target["settings"]
 
 
 def test_engine_dialect_stays_in_dispatched_macros() -> None:

@@ -5,7 +5,7 @@ ids as (
     select
         'device' as kind,
         anonymous_id as id
-    from {{ ref("int_events") }}
+    from {{ ref("int_identity_sightings") }}
     where anonymous_id is not null
 
     union
@@ -19,9 +19,9 @@ ids as (
 
     select
         'user' as kind,
-        login_user_id as id
-    from {{ ref("int_events") }}
-    where login_user_id is not null
+        user_id as id
+    from {{ ref("int_identity_sightings") }}
+    where user_id is not null
 
     union
 

@@ -3,35 +3,57 @@
         materialized="incremental",
         incremental_strategy="touched_dates",
         on_schema_change="append_new_columns",
-        meta={"business_date": "session_date", "user_column": "user_id", "follows": ["int_events"]},
+        meta={
+            "business_date": "session_date",
+            "user_column": "user_id",
+            "follows": ["int_events"],
+            "rebuilds_user_days": true,
+        },
         pre_hook="{{ log_rebuilt_dates() }}",
         post_hook="{{ save_watermarks() }}",
     )
 }}
+{%- set gap_seconds = var("session_gap_minutes") ~ " * 60" %}
 
 with
 
-events as (
+events as {{ not_materialized() if touched_dates() is none }} (
 
     select *
     from {{ ref("int_events") }}
-    where {{ in_touched_dates("event_date") }}
+    where {{ in_touched_user_days("event_date", "user_id") }}
 
 ),
 
 -- the export's own session id decides; of events without one, the first after a silence starts a session
-events_without_session as (
+days_with_silence as (
 
     select
         user_id,
-        event_date,
-        event_time,
-        lag(event_time) over (
-            partition by user_id, event_date
-            order by event_time, event_id
-        ) as previous_event_time
+        event_date
     from events
     where source_session_id is null
+    group by user_id, event_date
+    having max(event_time) > {{ add_seconds("min(event_time)", gap_seconds) }}
+
+),
+
+events_around_silence as (
+
+    select
+        events.user_id,
+        events.event_date,
+        events.event_time,
+        lag(events.event_time) over (
+            partition by events.user_id, events.event_date
+            order by events.event_time
+        ) as previous_event_time
+    from events
+    inner join days_with_silence
+        on
+            events.user_id = days_with_silence.user_id
+            and events.event_date = days_with_silence.event_date
+    where events.source_session_id is null
 
 ),
 
@@ -43,10 +65,10 @@ session_starts as (
         event_time as starts_at,
         row_number() over in_order as gap_number,
         lead(event_time) over in_order as next_starts_at
-    from events_without_session
+    from events_around_silence
     where
         previous_event_time is null
-        or event_time > {{ add_seconds("previous_event_time", var("session_gap_minutes") ~ " * 60") }}
+        or event_time > {{ add_seconds("previous_event_time", gap_seconds) }}
     window in_order as (
         partition by user_id, event_date
         order by event_time
@@ -54,29 +76,24 @@ session_starts as (
 
 ),
 
+-- a day without silence is one session
 events_in_sessions as (
 
     select
         events.*,
-        0 as gap_number,
-        {{ ordered_by(["event_time", "event_id"]) }} as event_order
-    from events
-    where source_session_id is not null
-
-    union all
-
-    select
-        events.*,
-        session_starts.gap_number,
+        case
+            when events.source_session_id is not null then 0
+            else coalesce(session_starts.gap_number, 1)
+        end as gap_number,
         {{ ordered_by(["events.event_time", "events.event_id"]) }} as event_order
     from events
-    inner join session_starts
+    left join session_starts
         on
             events.user_id = session_starts.user_id
             and events.event_date = session_starts.event_date
             and events.event_time >= session_starts.starts_at
             and (events.event_time < session_starts.next_starts_at or session_starts.next_starts_at is null)
-    where events.source_session_id is null
+            and events.source_session_id is null
 
 ),
 

@@ -7,6 +7,7 @@
             "business_date": "activity_date",
             "user_column": "user_id",
             "follows": ["int_events", "fct_sessions"],
+            "rebuilds_user_days": true,
             "stale_dates": "dates_with_changed_orders",
         },
         pre_hook="{{ log_rebuilt_dates() }}",
@@ -32,7 +33,7 @@ event_days as (
         min(event_time) as first_event_at,
         max(event_time) as last_event_at
     from {{ ref("int_events") }}
-    where {{ in_touched_dates("event_date") }}
+    where {{ in_touched_user_days("event_date", "user_id") }}
     group by user_id, event_date
 
 ),
@@ -41,7 +42,7 @@ sessions as (
 
     select *
     from {{ ref("fct_sessions") }}
-    where {{ in_touched_dates("session_date") }}
+    where {{ in_touched_user_days("session_date", "user_id") }}
 
 ),
 
@@ -87,7 +88,7 @@ order_days as (
 
     select *
     from {{ ref("int_order_user_days") }}
-    where {{ in_touched_dates("activity_date") }}
+    where {{ in_touched_user_days("activity_date", "user_id") }}
 
 ),
 
