@@ -79,12 +79,15 @@ class BgNbd:
         return cls(**{name: float(value) for name, value in stored.items()})
 
 
-def fit_bgnbd(repeats: Floats, recency: Floats, age: Floats, users: Floats) -> BgNbd | None:
+def fit_bgnbd(
+    repeats: Floats, recency: Floats, age: Floats, users: Floats, before: BgNbd | None = None
+) -> BgNbd | None:
     """Fit by maximum likelihood; None where there are too few users or the search fails.
 
     Args:
         repeats, recency, age: one entry per distinct history: x, t_x, T (days).
         users: how many users have that history.
+        before: where the search starts, for instance the model of an earlier date.
     """
     from scipy.optimize import minimize
 
@@ -107,7 +110,8 @@ def fit_bgnbd(repeats: Floats, recency: Floats, age: Floats, users: Floats) -> B
         # A whisper of a prior keeps parameters that the data say nothing about from running to infinity.
         return float(-(each * users).sum() / total + 1e-4 * float((logs**2).sum()))
 
-    best = minimize(loss, np.zeros(4), method="L-BFGS-B", bounds=[(-_BOUND, _BOUND)] * 4)
+    start = np.zeros(4) if before is None else np.log([before.r, before.alpha / unit, before.a, before.b])
+    best = minimize(loss, np.clip(start, -_BOUND, _BOUND), method="L-BFGS-B", bounds=[(-_BOUND, _BOUND)] * 4)
     if not np.all(np.isfinite(best.x)):
         return None
     r, alpha, a, b = (float(f"{value:.8g}") for value in np.exp(best.x) * np.array([1.0, unit, 1.0, 1.0]))
