@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from models_ml.churn.registry import Artefact
 
 _COLUMNS = {
-    "auc": "AUC", "pr_auc": "PR-AUC", "log_loss": "log loss", "brier": "Brier", "calibration_error": "calibration error",
-    "lift_at_list": "lift at list", "lift_at_10pct": "lift at 10 %",
+    "auc": "AUC", "pr_auc": "PR-AUC", "log_loss": "log loss", "brier": "Brier",
+    "calibration_error": "calibration error", "lift_at_list": "lift at list", "lift_at_10pct": "lift at 10 %",
 }  # fmt: skip
 _KINDS = {
     "events": "visits and other events 行为事件", "orders": "orders 订单", "revenue": "amounts of orders 订单金额",
@@ -40,7 +40,8 @@ def model_card(artefact: Artefact, plots: Mapping[str, str]) -> str:
         f"![stability]({plots['stability']})",
         "",
         "## Ranking 排序能力",
-        "At the newest origin; dotted: no model, and in the gain plot a perfect one. 最新起点；虚线为随机（及理想）参照。",
+        "At the newest origin; dotted: no model, and in the gain plot a perfect one. "
+        "最新起点；虚线为随机（及理想）参照。",
         "",
         f"![ranking]({plots['ranking']})",
         "",
@@ -80,9 +81,9 @@ def _summary(artefact: Artefact) -> list[str]:
     mean = measured["candidates"][measured["served"]]["mean"]
     newest = measured["calibration"][-1]
     lines = [
-        f"Trained as of {artefact.as_of}; **{measured['served']}** serves. Over {len(measured['origins'])} origins: AUC "
-        f"**{mean['auc']:.3f}**, and the list holds **{mean['lift_at_list']:.2f} times** as many leavers as a random one "
-        f"of the same length. At the newest origin {newest['predicted']:.1%} were expected to leave and "
+        f"Trained as of {artefact.as_of}; **{measured['served']}** serves. Over {len(measured['origins'])} origins: "
+        f"AUC **{mean['auc']:.3f}**, and the list holds **{mean['lift_at_list']:.2f} times** as many leavers as a "
+        f"random one of the same length. At the newest origin {newest['predicted']:.1%} were expected to leave and "
         f"{newest['observed']:.1%} did (calibration error {newest['calibration_error']:.3f}).",
     ]
     if not measured["beats_baselines"]:
@@ -121,11 +122,11 @@ def _data(artefact: Artefact) -> list[str]:
     lacked = ", ".join(text for kind, text in _KINDS.items() if not kinds[kind])
     return [
         f"- Had: {had or 'nothing'}." + (f" Had not: {lacked}." if lacked else ""),
-        f"- {artefact.data['rows']:,} user-dates, of which {artefact.data['churned']:,} churned; served model fitted on "
-        f"{artefact.data['serving_rows']:,} of {', '.join(artefact.config['serving_dates'])}.",
+        f"- {artefact.data['rows']:,} user-dates, of which {artefact.data['churned']:,} churned; served model fitted "
+        f"on {artefact.data['serving_rows']:,} of {', '.join(artefact.config['serving_dates'])}.",
         f"- Fingerprint of features and labels: `{artefact.data['fingerprint']}`.",
-        "- Features were built a second time from a lake that ends at the newest observation date, and were the same: no "
-        "leakage. 特征经截断数据复算一致，无未来信息泄漏。",
+        "- Features were built a second time from a lake that ends at the newest observation date, and were the same: "
+        "no leakage. 特征经截断数据复算一致，无未来信息泄漏。",
     ]
 
 
@@ -133,8 +134,8 @@ def _method(artefact: Artefact) -> list[str]:
     tuned = artefact.config["tuned"]
     found = ", ".join(f"{name} {value}" for name, value in tuned.items())
     return [
-        f"Scheme `{artefact.config['scheme']}`: {artefact.config['backtest']}. Every candidate is fitted, calibrated on "
-        "later data, and judged on still later data at each origin.",
+        f"Scheme `{artefact.config['scheme']}`: {artefact.config['backtest']}. Every candidate is fitted, calibrated "
+        "on later data, and judged on still later data at each origin.",
         f"Parameters of LightGBM searched on the oldest origin's past only: {found}."
         if tuned
         else "The search for LightGBM's parameters found nothing clearly better than the defaults.",
@@ -168,9 +169,9 @@ def _candidates(measured: Mapping[str, Any]) -> list[str]:
 def _calibration(artefact: Artefact) -> list[str]:
     calibrator = artefact.model.calibrator
     lines = [
-        f"Curve: {calibrator.kind}, fitted on {calibrator.rows} answers about users and dates that the answering models "
-        "had not seen. Level: that of the newest origin, or at scoring that of the same weeks a year before where these "
-        "have foretold it better.",
+        f"Curve: {calibrator.kind}, fitted on {calibrator.rows} answers about users and dates that the answering "
+        "models had not seen. Level: that of the newest origin, or at scoring that of the same weeks a year before "
+        "where these have foretold it better.",
         "",
         "| origin | level from | predicted | observed | calibration error |",
         "|---|---|---|---|---|",

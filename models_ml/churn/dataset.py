@@ -39,7 +39,8 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
     "activity": (
         "active_days_total", "activity_rate", "active_days_7", "active_days_14", "active_days_30", "active_days_60",
         "active_days_90", "active_days_180", "active_days_prev_7", "active_days_prev_14", "active_days_prev_30",
-        "active_days_prev_60", "active_days_prev_90", "activity_trend_7", "activity_trend_14", "activity_trend_30", "activity_trend_60", "activity_trend_90", "event_days_total",
+        "active_days_prev_60", "active_days_prev_90", "activity_trend_7", "activity_trend_14", "activity_trend_30",
+        "activity_trend_60", "activity_trend_90", "event_days_total",
     ),
     "depth": (
         "sessions_30", "sessions_prev_30", "sessions_90", "sessions_total",

@@ -64,8 +64,10 @@ CURVE_POINTS = 101
 
 
 def curves(churned: Bools, probability: Floats) -> dict[str, list[float]]:
-    """Return what ROC, precision-recall, gain and lift are drawn from: by share of users contacted, riskiest first, the
-    share of leavers found (`found`), of stayers contacted (`disturbed`) and of leavers among the contacted (`precision`).
+    """Return what ROC, precision-recall, gain and lift are drawn from.
+
+    By share of users contacted, riskiest first (`contacted`): the share of leavers found (`found`), of stayers
+    contacted (`disturbed`), and of leavers among the contacted (`precision`).
     """
     order = np.argsort(-probability, kind="stable")
     lost = np.concatenate([[0.0], np.cumsum(churned[order])])

@@ -1,8 +1,8 @@
 """The gate against leakage: features of a past date, built again from a lake cut off at that date, must be the same.
 
 Features are built with everything the warehouse knows; that they have not looked past their observation date is shown,
-not assumed. One date is built a second time in a warehouse of its own whose as-of date is the observation date, and both
-are compared value by value. A training whose features fail stops here.
+not assumed. One date is built a second time in a warehouse of its own whose as-of date is the observation date, and
+both are compared value by value. A training whose features fail stops here.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _features(settings: Settings, observed: date) -> Any:
 
     with read_warehouse(settings) as connection:
         query = f"select * from int_churn_features where as_of_date = date '{observed}' order by user_id"
-        table = connection.execute(query).to_arrow_table()
+        table = connection.sql(query).to_arrow_table()
     return table.select(sorted(table.column_names))
 
 

@@ -81,7 +81,7 @@ def needed_dates(day: date, churn: ChurnSettings) -> set[date]:
 def read_levels(
     connection: duckdb.DuckDBPyConnection, days: Sequence[date], first_date: date, as_of: date, churn: ChurnSettings
 ) -> Levels:
-    """Count the churn rates that `Levels.expected` needs at `days`; dates too early or too late to count are left out."""
+    """Count the churn rates that `Levels.expected` needs at `days`; dates too early or too late are left out."""
     window = churn.lead_days + churn.horizon_days
     earliest, latest = first_date + timedelta(days=churn.horizon_days), as_of - timedelta(days=window)
     wanted = sorted({one for day in days for one in needed_dates(day, churn) if earliest <= one <= latest})

@@ -1,4 +1,4 @@
-"""The pictures of the model card, drawn without a screen and without a date, so that the same model gives the same bytes."""
+"""The pictures of the model card, drawn without a screen and without a date: the same model, the same bytes."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def _stability(artefact: Artefact, figure: Any) -> None:
         for name, figures in artefact.metrics["candidates"].items():
             served = name == artefact.metrics["served"]
             axes.plot(
-                range(len(origins)), [one[metric] for one in figures["by_origin"]], marker="o", markersize=4, label=name,
-                linewidth=2.2 if served else 1, alpha=1 if served else 0.7,
+                range(len(origins)), [one[metric] for one in figures["by_origin"]], label=name, marker="o",
+                markersize=4, linewidth=2.2 if served else 1, alpha=1 if served else 0.7,
             )  # fmt: skip
         axes.set_xticks(range(len(origins)), origins)
         _label(axes, title, "", "")

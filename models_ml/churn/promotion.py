@@ -37,9 +37,9 @@ def judge(
     """Compare the challenger with the champion on the origins that the champion has not seen.
 
     The challenger is judged by the models of its backtest, which had not seen them either. It wins when it ranks better
-    by more than noise (95 % bootstrap interval of the AUC difference above 0) and is calibrated at the newest origin; or
-    when the champion is out of calibration there while the challenger is not and ranks no worse. Without a champion, or
-    when the champion answers another question than the settings ask now, it wins at once.
+    by more than noise (95 % bootstrap interval of the AUC difference above 0) and is calibrated at the newest origin;
+    or when the champion is out of calibration there while the challenger is not and ranks no worse. Without a champion,
+    or when the champion answers another question than the settings ask now, it wins at once.
     """
     if champion is None or champion_version is None:
         return Verdict(True, "the first model")

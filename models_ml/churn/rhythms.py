@@ -81,15 +81,17 @@ def fit_rhythms(histories: Histories, dates: Sequence[date], horizon_days: int) 
         active, orders = histories.get((day, "active_days")), histories.get((day, "order_days"))
         if orders is not None and active is not None and np.array_equal(active, orders):
             orders = None  # orders are all there is: the same model twice
-        before = Rhythms(
-            _fit(active, before and before.active_days), _fit(orders, before and before.order_days), horizon_days
-        )
+        active_before, orders_before = (before.active_days, before.order_days) if before else (None, None)
+        before = Rhythms(_fit(active, active_before), _fit(orders, orders_before), horizon_days)
         found[day] = before
     return found
 
 
 def _fit(histories: Floats | None, before: BgNbd | None) -> BgNbd | None:
-    return None if histories is None or not len(histories) else fit_bgnbd(*histories.T, before=before)
+    if histories is None or not len(histories):
+        return None
+    repeats, recency, age, users = histories.T
+    return fit_bgnbd(repeats, recency, age, users, before)
 
 
 def add_rhythm_features(observations: Observations, rhythms: Mapping[date, Rhythms]) -> Observations:

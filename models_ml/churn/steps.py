@@ -162,8 +162,8 @@ def score(ctx: StepContext) -> StepReport:
     level = "of the model" if expected is None else f"of the season, {expected:.1%}"
     return StepReport(
         summary=(
-            f"scored {scored.users} users at {ctx.as_of} with {version}: {scored.expected_churners:.0f} likely to leave "
-            f"(level {level})"
+            f"scored {scored.users} users at {ctx.as_of} with {version}: {scored.expected_churners:.0f} likely to "
+            f"leave (level {level})"
         ),
         counts={
             "users": scored.users,
@@ -191,7 +191,7 @@ def model_health(ctx: StepContext) -> StepReport:
     if declined:
         raise ModelError(
             version, declined, "the quality of its backtest",
-            "train again with `userops train`, or go back with `userops models rollback`; the list is published, marked",
+            "train again with `userops train`, or go back with `userops models rollback`; the list is out, marked",
         )  # fmt: skip
     return StepReport(f"{version} is not known to have declined")
 

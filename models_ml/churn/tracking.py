@@ -1,4 +1,4 @@
-"""MLflow beside the folder of models: one run per training, and the registered model `<project>-churn` with its aliases.
+"""MLflow beside the folder of models: one run per training, and the registered model `<project>-churn` with aliases.
 
 The folder is what serves; MLflow is where a data scientist compares trainings. A tracking server that does not answer
 costs a warning, never a training. MLflow's own file store is closed for new use, so the local store is SQLite.
@@ -6,9 +6,9 @@ costs a warning, never a training. MLflow's own file store is closed for new use
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,12 @@ def record(settings: Settings, folder: Path, metrics: Mapping[str, Any], config:
 
     The same version is recorded once, however often it is trained.
     """
-    if not settings.mlflow.enabled:
-        return None
     version = folder.name
-    with _quietly(settings) as client:
-        experiment = _experiment(client, settings)
+
+    def work(client: Any) -> None:
         if _model_version(client, settings, version) is not None:
-            return None
-        run = client.create_run(experiment, run_name=version, tags={_VERSION_TAG: version})
+            return
+        run = client.create_run(_experiment(client, settings), run_name=version, tags={_VERSION_TAG: version})
         run_id = run.info.run_id
         for name, value in _flat("", config).items():
             client.log_param(run_id, name, value)
@@ -49,15 +47,14 @@ def record(settings: Settings, folder: Path, metrics: Mapping[str, Any], config:
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name, description="Churn model 流失模型")
         client.create_model_version(name, f"{run.info.artifact_uri}/model", run_id, tags={_VERSION_TAG: version})
-        return None
-    return _WARNING
+
+    return _in_store(settings, work)
 
 
 def point(settings: Settings, aliases: Aliases) -> str | None:
     """Let MLflow's aliases name the same versions as the folder's; return a warning when that failed."""
-    if not settings.mlflow.enabled:
-        return None
-    with _quietly(settings) as client:
+
+    def work(client: Any) -> None:
         name = _name(settings)
         for alias, version in (("champion", aliases.champion), ("challenger", aliases.challenger)):
             found = None if version is None else _model_version(client, settings, version)
@@ -65,35 +62,33 @@ def point(settings: Settings, aliases: Aliases) -> str | None:
                 client.set_registered_model_alias(name, alias, found)
             elif client.search_registered_models(f"name = '{name}'"):
                 client.delete_registered_model_alias(name, alias)
+
+    return _in_store(settings, work)
+
+
+def _in_store(settings: Settings, work: Callable[[Any], None]) -> str | None:
+    """Do `work` with a client, telemetry off; what goes wrong with the store is logged and becomes a warning."""
+    if not settings.mlflow.enabled:
         return None
-    return _WARNING
-
-
-_WARNING = "MLflow did not take the training's record (see the log); the model itself is saved and serves"
-
-
-@contextmanager
-def _quietly(settings: Settings) -> Iterator[Any]:
-    """Yield a client with telemetry off; whatever goes wrong with the store is logged and swallowed here alone."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    import logging
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     uri = settings.mlflow.tracking_uri
     if uri is None:
         settings.paths.models.mkdir(parents=True, exist_ok=True)
         uri = f"sqlite:///{settings.paths.mlflow_db}"
     try:
-        yield MlflowClient(tracking_uri=uri, registry_uri=uri)
+        work(MlflowClient(tracking_uri=uri, registry_uri=uri))
     except (MlflowException, OSError) as error:
         log.warning("MLflow could not be written", error=str(error)[:500])
+        return "MLflow did not take the training's record (see the log); the model itself is saved and serves"
+    return None
 
 
 def _experiment(client: Any, settings: Settings) -> str:

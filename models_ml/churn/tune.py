@@ -46,7 +46,8 @@ def tune_trees(
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=5))
     study.enqueue_trial({name: TREE_PARAMETERS[name] for name in _TUNED})
     study.optimize(loss, n_trials=trials)
-    if study.best_value > study.trials[0].value * (1.0 - WORTH_A_CHANGE):
+    by_default = study.trials[0].value
+    if by_default is None or study.best_value > by_default * (1.0 - WORTH_A_CHANGE):
         return {}
     return {
         name: value if isinstance(value, int) else float(f"{value:.4g}") for name, value in study.best_params.items()
