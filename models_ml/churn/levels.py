@@ -111,8 +111,8 @@ def read_levels(
 
 
 def shift_to(calibrator: Calibrator, margin: Floats, rate: float) -> float:
-    """Return what has to be added to all margins so that the mean probability is `rate`; at most 3 either way."""
-    low, high = -3.0, 3.0
+    """Return what has to be added to all margins so that the mean probability is `rate`; at most 5 either way."""
+    low, high = -5.0, 5.0
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (middle, high) if calibrator.probability(margin + middle).mean() < rate else (low, middle)

@@ -39,7 +39,7 @@ class Rhythms:
         days = float(self.horizon_days)
         if self.active_days is not None:
             total, silent, tenure = observations.columns(("active_days_total", "days_silent", "tenure_days")).T
-            history = (total - 1.0, tenure - silent, tenure)
+            history = (total - 1.0, np.maximum(tenure - silent, 0.0), tenure)
             columns["probability_alive"] = self.active_days.probability_alive(*history)
             columns["expected_active_days"] = self.active_days.expected_returns(*history, days)
             columns["probability_absent"] = self.active_days.probability_absent(*history, days)

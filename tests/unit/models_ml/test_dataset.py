@@ -25,8 +25,8 @@ def test_with_enough_history_there_are_four_origins_each_with_its_own_past() -> 
     backtest = plan_observations(AS_OF, date(2023, 1, 1), churn).backtests[0]
     assert backtest.scheme == "dates"
     assert [split.origin for split in backtest.origins] == [
-        AS_OF - timedelta(days=37 + 37 * place) for place in (3, 2, 1, 0)
-    ]  # fmt: skip
+        AS_OF - timedelta(days=37 + 40 * place) for place in (3, 2, 1, 0)
+    ]  # a window is counted in whole steps of ten days
     newest = backtest.origins[-1]
     assert len(newest.train.dates) == churn.max_observations
     assert max(newest.train.dates) < newest.calibration.dates[0] < newest.test.dates[0]

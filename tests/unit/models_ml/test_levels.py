@@ -37,7 +37,7 @@ def test_without_a_year_of_history_the_last_level_stays() -> None:
 
 def test_a_year_that_was_another_world_is_not_believed() -> None:
     days = [day for day in _levels().rates if day < DAY - timedelta(days=364 + 60)]
-    assert _levels({day: 0.9 for day in days}, swing=0.02).expected(DAY) is None
+    assert _levels(dict.fromkeys(days, 0.9), swing=0.02).expected(DAY) is None
 
 
 def test_a_level_is_never_taken_from_after_the_date() -> None:
