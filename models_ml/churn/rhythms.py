@@ -47,7 +47,7 @@ class Rhythms:
             names = ("order_days_total", "days_since_last_order", "days_since_first_order")
             total, silent, tenure = observations.columns(names).T
             buyers = total > 0
-            history = (total[buyers] - 1.0, tenure[buyers] - silent[buyers], tenure[buyers])
+            history = (total[buyers] - 1.0, np.maximum(tenure[buyers] - silent[buyers], 0.0), tenure[buyers])
             columns["order_probability_alive"][buyers] = self.order_days.probability_alive(*history)
             columns["expected_order_days"][buyers] = self.order_days.expected_returns(*history, days)
         return np.column_stack([columns[name] for name in BGNBD_FEATURES])
