@@ -263,7 +263,9 @@ def _sentences(currency: str) -> dict[str, tuple[Sentence, ...]]:
                 (_every_en, _DAYS), (_every_zh, _plain),
             ),
             Sentence(
-                "no_recent_order", lambda n: (n["order_days_total"] >= 3) & (n["days_since_last_order"] >= 14),
+                "no_recent_order",
+                lambda n: (n["order_days_total"] >= 3) & (n["days_since_last_order"] >= 14)
+                & np.isfinite(n["usual_order_gap_days"]),
                 ("days_since_last_order", "usual_order_gap_days"),
                 "Last order was {0} ago, usually orders {1}.", "距上次下单已 {0} 天，平均{1}下单一次。",
                 (_DAYS, _every_en), (_plain, _every_zh),
