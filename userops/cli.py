@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
@@ -52,6 +53,8 @@ app.command("deliver")(deliver_command)
 
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(docs_app, name="docs")
+for _point in entry_points(group="userops.commands"):  # of packages that `userops` itself may not import
+    app.add_typer(_point.load(), name=_point.name)
 
 
 @app.command()
@@ -80,7 +83,7 @@ def build(as_of: AsOf = None) -> None:
 
 @app.command()
 def train(as_of: AsOf = None) -> None:
-    """Train the churn model on what was known at the business date, and make it champion."""
+    """Train the churn model on what was known at the business date; it becomes champion if it is clearly better."""
     _run(TRAINING_STEPS, as_of)
 
 

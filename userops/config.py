@@ -263,11 +263,32 @@ class ChurnSettings(_Section):
     active_window_days: PositiveInt = Field(90, description="a user counts when active in this many days up to D")
     lead_days: int = Field(0, ge=0, description="days between D and the start of the horizon")
     horizon_days: PositiveInt = Field(30, description="churned = no active day in (D + lead, D + lead + horizon]")
-    observation_step_days: PositiveInt = Field(15, description="days between training observation dates")
-    max_observations: PositiveInt = Field(8, description="most observation dates used for one training")
+    observation_step_days: PositiveInt | None = Field(
+        None, description="days between training observation dates; null: a third of the horizon, from 7 to 30"
+    )
+    max_observations: PositiveInt = Field(12, description="most observation dates used for one training")
+    backtest_origins: PositiveInt = Field(4, description="most dates on which a training judges its candidates")
+    tuning_trials: int = Field(10, ge=0, le=200, description="tries of the search for LightGBM's parameters; 0: none")
+    max_calibration_error: float = Field(
+        0.05, gt=0.0, le=1.0, description="expected calibration error above which a model is not promoted"
+    )
     min_users: PositiveInt = Field(200, description="fewest labelled user-dates to train on")
     value_window_days: PositiveInt = Field(180, description="trailing days of net revenue that value a user")
-    seed: int = Field(20240101, description="seed of every random choice in training")
+    seed: int = Field(20240101, ge=0, lt=2**31, description="seed of every random choice in training")
+
+    @property
+    def step_days(self) -> int:
+        """Days between observation dates."""
+        return self.observation_step_days or min(30, max(7, self.horizon_days // 3))
+
+
+class MlflowSettings(_Section):
+    """Where trainings are recorded besides USEROPS_HOME/models/churn."""
+
+    enabled: bool = Field(True, description="whether trainings and aliases are recorded in MLflow")
+    tracking_uri: str | None = Field(
+        None, description="an MLflow tracking server, https://...; default: a SQLite file below USEROPS_HOME/models"
+    )
 
 
 class SegmentSettings(_Section):
@@ -395,6 +416,7 @@ class Settings(BaseSettings):
     referral: ReferralSettings = ReferralSettings()
     aarrr: AarrrSettings = AarrrSettings()
     churn: ChurnSettings = ChurnSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     segments: SegmentSettings = SegmentSettings()
     warning_list: WarningListSettings = WarningListSettings()
     gates: GateSettings = GateSettings()
@@ -460,6 +482,8 @@ class Paths:
         self.dbt_target = self.warehouse_dir / "dbt_target"
         self.dbt_logs = self.warehouse_dir / "dbt_logs"
         self.models = home / "models"
+        self.mlflow_db = self.models / "mlflow.db"
+        self.mlflow_artifacts = self.models / "mlflow_artifacts"
         self.quality = home / "quality"
         self.published = home / "published"
         self.published_duckdb = self.published / "marts.duckdb"

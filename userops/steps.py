@@ -27,8 +27,10 @@ DAILY_STEPS = (
     "ingest", "gate_lake", "load", "build", "features", "score", "segment", "lists", "gate_marts", "publish",
     "deliver", "source_health",
 )  # fmt: skip
-#: What `churn_model_weekly` and `userops train` execute, in order.
+#: What `userops train` executes, in order.
 TRAINING_STEPS = ("build", "train")
+#: What `churn_model_weekly` executes, in order: red at the end when the model that serves has declined.
+WEEKLY_STEPS = (*TRAINING_STEPS, "model_health")
 #: Steps that only read what is published and write nothing but the ledger: they need not wait for the writer.
 _READING_STEPS = frozenset({"deliver", "source_health"})
 #: Steps behind publishing that do not need each other: when one fails, the others are run all the same.

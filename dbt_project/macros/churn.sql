@@ -22,6 +22,15 @@
 {%- endmacro %}
 
 
+{# One row per observation date of this run. #}
+{% macro observation_dates() %}
+    {% for requested_date in var("feature_dates") %}
+    select cast('{{ requested_date }}' as date) as as_of_date
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+{% endmacro %}
+
+
 {# Pre-hook of int_churn_features: what is about to be rebuilt goes, and so do old dates nobody asks for. Yesterday's
    features stay, so that a training between the daily run's features and scoring takes nothing away from it. #}
 {% macro forget_churn_features() %}

@@ -20,8 +20,7 @@ def suites(tables: Tables, limits: WarningListSettings) -> list[Suite]:
         [
             tables.not_after("as_of_date"),
             *_probability(),
-            *users,
-            *_reasons(),
+            *users,  # reasons are told of those nearest to the list only
         ],
     )  # fmt: skip
     found += tables.suite(

@@ -29,13 +29,18 @@ Texts = npt.NDArray[Any]
 FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
     "silence": (
         "days_silent", "usual_gap_days", "median_gap_days", "std_gap_days", "longest_gap_days", "recent_gap_days",
-        "silence_ratio", "silence_to_longest_gap", "silence_score",
+        "gap_variation", "silence_ratio", "silence_to_longest_gap", "silence_score",
+        "probability_alive", "expected_active_days", "probability_absent",
     ),
-    "order_silence": ("days_since_last_order", "usual_order_gap_days", "order_silence_ratio"),
+    "order_silence": (
+        "days_since_last_order", "usual_order_gap_days", "std_order_gap_days", "order_gap_variation",
+        "order_silence_ratio", "order_silence_score", "order_probability_alive", "expected_order_days",
+    ),
     "activity": (
         "active_days_total", "activity_rate", "active_days_7", "active_days_14", "active_days_30", "active_days_60",
-        "active_days_90", "active_days_180", "active_days_prev_30", "active_days_prev_60", "active_days_prev_90",
-        "activity_trend_30", "activity_trend_60", "activity_trend_90", "event_days_total",
+        "active_days_90", "active_days_180", "active_days_prev_7", "active_days_prev_14", "active_days_prev_30",
+        "active_days_prev_60", "active_days_prev_90", "activity_trend_7", "activity_trend_14", "activity_trend_30",
+        "activity_trend_60", "activity_trend_90", "event_days_total",
     ),
     "depth": (
         "sessions_30", "sessions_prev_30", "sessions_90", "sessions_total",
@@ -47,24 +52,35 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
         "interactions_30", "interactions_prev_30", "interactions_90", "interactions_total",
         "contributions_30", "contributions_prev_30", "contributions_90", "contributions_total",
     ),
-    "breadth": ("categories_per_day_30", "categories_per_day_prev_30", "categories_per_day_total"),
+    "breadth": (
+        "categories_per_day_30", "categories_per_day_prev_30", "categories_per_day_total", "distinct_channels_90",
+    ),
     "orders": (
         "orders_30", "orders_90", "orders_180", "orders_prev_30", "orders_prev_90", "orders_total", "order_days_total",
-        "order_trend_90",
+        "order_trend_30", "order_trend_90",
     ),
     "spending": (
         "net_revenue_30", "net_revenue_90", "net_revenue_180", "net_revenue_prev_90", "net_revenue_total",
-        "order_value_90", "order_value_total",
+        "net_revenue_trend_90", "order_value_90", "order_value_total", "order_value_trend",
     ),
     "discounts": ("discount_share_180", "discount_share_total"),
     "refunds": ("refund_share_180", "refund_share_total"),
-    "newness": ("tenure_days",),
-    "calendar": ("weekday_share",),
+    "feedback": ("feedback_180", "tickets_180", "open_tickets", "feedback_score_180"),
+    "newness": ("tenure_days", "days_since_first_order"),
+    "calendar": ("weekday_share", "active_days_year_before"),
 }  # fmt: skip
 FEATURES: tuple[str, ...] = tuple(name for names in FEATURE_GROUPS.values() for name in names)
+GROUP_OF_FEATURE: dict[str, str] = {name: group for group, names in FEATURE_GROUPS.items() for name in names}
+#: Features that a BG/NBD model of the training gives; the dbt model has all others.
+BGNBD_FEATURES: tuple[str, ...] = (
+    "probability_alive", "expected_active_days", "probability_absent", "order_probability_alive", "expected_order_days",
+)  # fmt: skip
+STORED_FEATURES: tuple[str, ...] = tuple(name for name in FEATURES if name not in BGNBD_FEATURES)
 
 #: Training reads at most this many user-dates; above it a fixed share of users is taken, by hash of the user id.
 MAX_TRAINING_ROWS = 400_000
+#: Origins of the backtest are moved closer together so that the oldest one has so many dates to train on.
+TRAINING_DATES_OF_OLDEST_ORIGIN = 4
 
 Scheme = Literal["dates", "dates_then_users", "users"]
 
@@ -90,13 +106,34 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """How observations are cut for an honest measurement; see `plan_observations` for the schemes."""
+    """One origin of the backtest: what is fitted, calibrated and judged on; see `plan_observations` for the schemes."""
 
     scheme: Scheme
     train: Part
     calibration: Part
     test: Part
+
+    @property
+    def origin(self) -> date:
+        """The date that is judged."""
+        return self.test.dates[0]
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Rolling origins, oldest first, all of one scheme.
+
+    Attributes:
+        note: how it was cut, for logs and the model card.
+    """
+
+    origins: tuple[Split, ...]
     note: str
+
+    @property
+    def scheme(self) -> Scheme:
+        """How the parts are kept apart."""
+        return self.origins[-1].scheme
 
 
 @dataclass(frozen=True)
@@ -104,18 +141,18 @@ class ObservationPlan:
     """Observation dates of one training.
 
     Attributes:
-        splits: the possible cuts, the strictest first.
+        backtests: the possible ones, the strictest first.
         serving: the dates on which the served model is fitted in the end.
     """
 
-    splits: tuple[Split, ...]
+    backtests: tuple[Backtest, ...]
     serving: tuple[date, ...]
 
     @property
     def all_dates(self) -> tuple[date, ...]:
         """Every date whose features are needed, ascending."""
         dates = set(self.serving)
-        for split in self.splits:
+        for split in (origin for backtest in self.backtests for origin in backtest.origins):
             dates.update(split.train.dates, split.calibration.dates, split.test.dates)
         return tuple(sorted(dates))
 
@@ -161,6 +198,14 @@ class Observations:
             )  # fmt: skip
         return self.matrix[:, [self.names.index(name) for name in names]]
 
+    def with_columns(self, names: Sequence[str], values: Floats) -> Observations:
+        """Return the same rows with features added or replaced, one column of `values` each."""
+        kept = [index for index, name in enumerate(self.names) if name not in names]
+        return Observations(
+            (*(self.names[index] for index in kept), *names), self.user_ids, self.as_of,
+            np.column_stack([self.matrix[:, kept], values]), self.churned, self.bucket,
+        )  # fmt: skip
+
     def fingerprint(self) -> str:
         """Return a sha256 over users, dates, features and labels: equal data, equal text."""
         digest = hashlib.sha256("\x1f".join(self.names).encode())
@@ -174,9 +219,13 @@ def plan_observations(as_of: date, first_date: date, churn: ChurnSettings) -> Ob
     """Choose observation dates backwards from the last one whose horizon has passed at `as_of`.
 
     Schemes, strictest first; training takes the first one whose parts all hold both classes:
-      dates: test = last date; calibration = one label window (lead + horizon) before it; train = dates one label
-        window before that and earlier. No label window reaches past the next part's observation date.
-      dates_then_users: train purged against the last date; the last date's users are halved into calibration and test.
+      dates: rolling origins. Each origin is judged on its own date; calibration = one label window (lead + horizon,
+        rounded up to whole steps) before it; train = dates one label window before that and earlier. No label window
+        reaches past the next part's observation date. The newest origin is the last date, the others lie one label
+        window apart, or closer together where history is short (never closer than one step); there are fewer where
+        even that is too much.
+      dates_then_users: one origin; train purged against the last date, whose users are halved into calibration and
+        test.
       users: all dates, users cut 60/20/20; the test is on users never trained on, but not on later time.
 
     Args:
@@ -198,37 +247,57 @@ def plan_observations(as_of: date, first_date: date, churn: ChurnSettings) -> Ob
             "load more history, or shorten churn.horizon_days in userops.yml",
         )  # fmt: skip
     serving = _backwards(last, earliest, churn)
-    return ObservationPlan(tuple(_splits(last, earliest, window, serving, churn)), serving)
+    return ObservationPlan(tuple(_backtests(last, earliest, serving, churn)), serving)
 
 
-def _splits(
-    last: date, earliest: date, window: timedelta, serving: tuple[date, ...], churn: ChurnSettings
-) -> Iterator[Split]:
-    calibration = last - window
-    train = _backwards(calibration - window, earliest, churn)
-    if train:
-        yield Split(
-            "dates", Part(train), Part((calibration,)), Part((last,)),
-            f"train on {train[0]}..{train[-1]}, calibrate on {calibration}, test on {last}; label windows are apart",
-        )  # fmt: skip
+def _backtests(last: date, earliest: date, serving: tuple[date, ...], churn: ChurnSettings) -> Iterator[Backtest]:
+    step = churn.step_days
+    window = timedelta(days=-(-(churn.lead_days + churn.horizon_days) // step) * step)
+    origins = tuple(
+        Split("dates", Part(_backwards(day - 2 * window, earliest, churn)), Part((day - window,)), Part((day,)))
+        for day in _origin_dates(last, earliest, window, churn)
+    )
+    if origins:
+        wanted = churn.backtest_origins
+        short = "" if len(origins) == wanted else f" (history is too short for the {wanted} of churn.backtest_origins)"
+        yield Backtest(
+            origins,
+            f"{len(origins)} rolling origins{short}, {origins[0].origin}..{last}; each calibrated {window.days} days "
+            f"and trained at least {2 * window.days} days before it; label windows are apart",
+        )
     train = _backwards(last - window, earliest, churn)
     if train:
-        yield Split(
-            "dates_then_users", Part(train), Part((last,), (0.0, 0.5)), Part((last,), (0.5, 1.0)),
-            f"too little history for a calibration date of its own: train on {train[0]}..{train[-1]}, calibrate on "
-            f"half of the users of {last}, test on the other half",
-        )  # fmt: skip
-    yield Split(
-        "users", Part(serving, (0.0, 0.6)), Part(serving, (0.6, 0.8)), Part((last,), (0.8, 1.0)),
-        f"too little history to test on later time: train, calibration and test hold different users of "
+        yield Backtest(
+            (Split("dates_then_users", Part(train), Part((last,), (0.0, 0.5)), Part((last,), (0.5, 1.0))),),
+            f"one origin; too little history for a calibration date of its own: train on {train[0]}..{train[-1]}, "
+            f"calibrate on half of the users of {last}, test on the other half",
+        )
+    yield Backtest(
+        (Split("users", Part(serving, (0.0, 0.6)), Part(serving, (0.6, 0.8)), Part((last,), (0.8, 1.0))),),
+        f"one origin; too little history to test on later time: train, calibration and test hold different users of "
         f"{serving[0]}..{last}; expect the real quality to be lower",
-    )  # fmt: skip
+    )
+
+
+def _origin_dates(last: date, earliest: date, window: timedelta, churn: ChurnSettings) -> list[date]:
+    """Return the origins, ascending: as many as wanted while each has a date to train on, and spread so that the
+    oldest has a few of them where history allows."""
+    step, wanted = churn.step_days, churn.backtest_origins
+    room = (last - 2 * window - earliest).days
+    if room < 0:
+        return []
+    count = min(wanted, 1 + room // step)
+    if count == 1:
+        return [last]
+    comfortable = (room - (TRAINING_DATES_OF_OLDEST_ORIGIN - 1) * step) // (count - 1)
+    spacing = min(window.days, max(step, comfortable // step * step))
+    return [last - timedelta(days=spacing * place) for place in reversed(range(count))]
 
 
 def _backwards(last: date, earliest: date, churn: ChurnSettings) -> tuple[date, ...]:
     """Return `last` and dates one step apart before it, not before `earliest`, ascending."""
     steps = range(churn.max_observations)
-    dates = (last - timedelta(days=step * churn.observation_step_days) for step in steps)
+    dates = (last - timedelta(days=step * churn.step_days) for step in steps)
     return tuple(sorted(day for day in dates if day >= earliest))
 
 
@@ -270,15 +339,53 @@ def read_labelled(connection: duckdb.DuckDBPyConnection, dates: Sequence[date]) 
     return _concatenate(batches)
 
 
-def read_batches(connection: duckdb.DuckDBPyConnection, as_of: date, rows: int) -> Iterator[Observations]:
-    """Yield the features at `as_of` in batches of at most `rows` users, ordered by user; labels are all False."""
-    query = f"""
-        select user_id, as_of_date, false as is_churned, {_BUCKET} as bucket, user_value, {_feature_list()}
-        from int_churn_features as features
-        where as_of_date = date '{as_of}'
-        order by user_id
-    """
-    return _read(connection, query, rows)
+class DayFeatures:
+    """The users to score at one date, read from the warehouse in batches; labels are all False."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, as_of: date) -> None:
+        self._connection = connection
+        self._as_of = as_of
+
+    def count(self) -> int:
+        """Return how many users there are."""
+        return int(_scalar(self._connection, f"select count(*) from int_churn_features where {self._on_date}"))
+
+    def batches(self, rows: int) -> Iterator[Observations]:
+        """Yield everybody, at most `rows` users at a time, in no particular order; with the column `user_value`."""
+        return _read(self._connection, f"{self._select} where {self._on_date}", rows)
+
+    def of(self, user_ids: Sequence[str], rows: int) -> Iterator[Observations]:
+        """Yield the users asked for, ordered by id."""
+        import pyarrow
+
+        wanted = pyarrow.table({"user_id": pyarrow.array(user_ids, pyarrow.string())})
+        self._connection.register("wanted_users", wanted)
+        chosen = f"{self._on_date} and features.user_id in (select user_id from wanted_users)"
+        yield from _read(self._connection, f"{self._select} where {chosen} order by features.user_id", rows)
+        self._connection.unregister("wanted_users")
+
+    @property
+    def _on_date(self) -> str:
+        return f"as_of_date = date '{self._as_of}'"
+
+    @property
+    def _select(self) -> str:
+        return (
+            f"select user_id, as_of_date, false as is_churned, {_BUCKET} as bucket, user_value, {_feature_list()} "
+            "from int_churn_features as features"
+        )
+
+
+def read_histories(connection: duckdb.DuckDBPyConnection, dates: Sequence[date]) -> dict[tuple[date, str], Floats]:
+    """Return, by observation date and kind of day, a matrix of histories: repeats, recency, age (days) and users."""
+    rows = connection.execute(
+        "select as_of_date, kind, repeat_days, recency_days, age_days, users from int_churn_histories "
+        f"where as_of_date in ({_date_list(dates)}) order by all"
+    ).fetchall()
+    found: dict[tuple[date, str], list[Any]] = {}
+    for as_of, kind, *history in rows:
+        found.setdefault((as_of, kind), []).append(history)
+    return {key: np.array(histories, dtype=np.float64) for key, histories in found.items()}
 
 
 #: Two independent places of a user in [0, 1), from the hash of its id: one for the split, one for the sample.
@@ -287,7 +394,7 @@ _SAMPLE_PLACE = "cast(('0x' || substr(md5(features.user_id), 9, 8)) as bigint) /
 
 
 def _feature_list() -> str:
-    return ", ".join(f"features.{name}" for name in FEATURES)
+    return ", ".join(f"features.{name}" for name in STORED_FEATURES)
 
 
 def _date_list(dates: Sequence[date]) -> str:
@@ -325,8 +432,8 @@ def _concatenate(batches: Sequence[Observations]) -> Observations:
     if not batches:
         empty = np.empty(0)
         return Observations(
-            FEATURES, np.empty(0, dtype=object), empty.astype("datetime64[D]"), np.empty((0, len(FEATURES))),
-            empty.astype(np.bool_), empty,
+            STORED_FEATURES, np.empty(0, dtype=object), empty.astype("datetime64[D]"),
+            np.empty((0, len(STORED_FEATURES))), empty.astype(np.bool_), empty,
         )  # fmt: skip
     return Observations(
         batches[0].names,

@@ -59,5 +59,74 @@ def lift(churned: Bools, probability: Floats, size: int) -> float:
     return float(churned[top].mean() / churned.mean())
 
 
+#: Points of a stored curve.
+CURVE_POINTS = 101
+
+
+def curves(churned: Bools, probability: Floats) -> dict[str, list[float]]:
+    """Return what ROC, precision-recall, gain and lift are drawn from.
+
+    By share of users contacted, riskiest first (`contacted`): the share of leavers found (`found`), of stayers
+    contacted (`disturbed`), and of leavers among the contacted (`precision`).
+    """
+    order = np.argsort(-probability, kind="stable")
+    lost = np.concatenate([[0.0], np.cumsum(churned[order])])
+    places = np.unique(np.linspace(0, len(churned), CURVE_POINTS).astype(np.int64))
+    total = float(churned.sum())
+    contacted = np.maximum(places, 1)
+    return {
+        "contacted": [_rounded(value) for value in places / len(churned)],
+        "found": [_rounded(value) for value in lost[places] / total],
+        "disturbed": [_rounded(value) for value in (places - lost[places]) / (len(churned) - total)],
+        "precision": [_rounded(value) for value in lost[contacted] / contacted],
+    }
+
+
+def weighted_auc(churned: Bools, score: Floats, weights: Floats) -> float:
+    """Return the AUC with weighted users; NaN where a class has no weight. Ties count half."""
+    order = np.argsort(score, kind="stable")
+    lost, kept = weights[order] * churned[order], weights[order] * ~churned[order]
+    _, starts = np.unique(score[order], return_index=True)
+    lost, kept = np.add.reduceat(lost, starts), np.add.reduceat(kept, starts)
+    total = float(lost.sum()) * float(kept.sum())
+    below = np.cumsum(kept) - kept
+    return float((lost * (below + kept / 2)).sum() / total) if total > 0 else float("nan")
+
+
+#: How users are cut into parts for the model card: feature, lower bounds of the parts after the first.
+SEGMENTS: dict[str, tuple[float, ...]] = {
+    "tenure_days": (30, 90, 180, 365),
+    "days_silent": (7, 14, 30, 60),
+    "active_days_90": (2, 5, 10, 30),
+    "orders_total": (1, 2, 5, 10),
+}
+_MIN_SEGMENT_USERS = 30
+
+
+def segment_performance(features: dict[str, Floats], churned: Bools, probability: Floats) -> list[dict[str, Any]]:
+    """Return AUC and predicted against observed churn of parts of the users; parts of fewer than 30 are left out."""
+    found = []
+    for name, bounds in SEGMENTS.items():
+        place = np.digitize(features[name], bounds)
+        for part in range(len(bounds) + 1):
+            rows = place == part
+            if rows.sum() < _MIN_SEGMENT_USERS:
+                continue
+            low = 0 if part == 0 else bounds[part - 1]
+            label = f"{low:g}+" if part == len(bounds) else f"{low:g}-{bounds[part] - 1:g}"
+            auc = weighted_auc(churned[rows], probability[rows], np.ones(int(rows.sum())))
+            found.append(
+                {
+                    "segment": name,
+                    "range": label,
+                    "users": int(rows.sum()),
+                    "auc": None if np.isnan(auc) else _rounded(auc),
+                    "predicted": _rounded(probability[rows].mean()),
+                    "observed": _rounded(churned[rows].mean()),
+                }
+            )
+    return found
+
+
 def _rounded(value: float) -> float:
     return round(float(value), 6)

@@ -88,13 +88,14 @@ def explain(observations: Observations, contributions: Floats, model_features: S
 
 def _fill_gaps(reasons: Reasons, numbers: Numbers) -> None:
     """Tell the bare facts of every user for whom no reason is both true and strong: a list needs a word for each."""
-    untold = np.array([code is None for code in reasons.codes[:, 0]], dtype=bool)
-    rows = np.flatnonzero(untold & _NO_SINGLE_CAUSE.is_true(numbers))
-    if rows.size:
-        values = [numbers[value][rows] for value in _NO_SINGLE_CAUSE.values]
-        reasons.codes[rows, 0] = _NO_SINGLE_CAUSE.code
-        reasons.en[rows, 0] = _texts(_NO_SINGLE_CAUSE.en, values, _NO_SINGLE_CAUSE.formats_en)
-        reasons.zh[rows, 0] = _texts(_NO_SINGLE_CAUSE.zh, values, _NO_SINGLE_CAUSE.formats_zh)
+    for sentence in _NO_SINGLE_CAUSE:
+        untold = np.array([code is None for code in reasons.codes[:, 0]], dtype=bool)
+        rows = np.flatnonzero(untold & sentence.is_true(numbers))
+        if rows.size:
+            values = [numbers[value][rows] for value in sentence.values]
+            reasons.codes[rows, 0] = sentence.code
+            reasons.en[rows, 0] = _texts(sentence.en, values, sentence.formats_en)
+            reasons.zh[rows, 0] = _texts(sentence.zh, values, sentence.formats_zh)
 
 
 def _fill_place(
@@ -203,12 +204,23 @@ _PAGES = _count_en("page")
 _SESSIONS = _count_en("session")
 
 
-_NO_SINGLE_CAUSE = Sentence(
-    "no_single_cause",
-    lambda n: np.asarray(np.isfinite(n["days_silent"]) & np.isfinite(n["active_days_total"])),
-    ("days_silent", "active_days_total"),
-    "No single cause: days since last active {0}, active on {1} in all.",
-    "没有单一突出原因：距上次活跃 {0} 天，累计活跃 {1} 天。", (_plain, _DAYS), (_plain, _plain),
+#: For users whose numbers all speak for staying, and who are on a list for their worth: the bare facts.
+_NO_SINGLE_CAUSE = (
+    Sentence(
+        "no_single_cause",
+        lambda n: np.asarray((n["active_days_total"] >= 3) & np.isfinite(n["usual_gap_days"] + n["days_silent"])),
+        ("days_silent", "usual_gap_days", "active_days_total"),
+        "No single cause: last active {0} ago, usually {1}, on {2} in all.",
+        "没有单一突出原因：距上次活跃 {0} 天，平均{1}活跃一次，累计活跃 {2} 天。",
+        (_DAYS, _every_en, _DAYS), (_plain, _every_zh, _plain),
+    ),
+    Sentence(
+        "no_single_cause",
+        lambda n: np.asarray(np.isfinite(n["days_silent"]) & np.isfinite(n["active_days_total"])),
+        ("days_silent", "active_days_total"),
+        "No single cause: days since last active {0}, active on {1} in all.",
+        "没有单一突出原因：距上次活跃 {0} 天，累计活跃 {1} 天。", (_plain, _DAYS), (_plain, _plain),
+    ),
 )  # fmt: skip
 
 
@@ -251,11 +263,19 @@ def _sentences(currency: str) -> dict[str, tuple[Sentence, ...]]:
                 (_every_en, _DAYS), (_every_zh, _plain),
             ),
             Sentence(
+                "no_recent_order",
+                lambda n: (n["order_days_total"] >= 3) & (n["days_since_last_order"] >= 14)
+                & np.isfinite(n["usual_order_gap_days"]),
+                ("days_since_last_order", "usual_order_gap_days"),
+                "Last order was {0} ago, usually orders {1}.", "距上次下单已 {0} 天，平均{1}下单一次。",
+                (_DAYS, _every_en), (_plain, _every_zh),
+            ),
+            Sentence(
                 "no_recent_order", lambda n: n["days_since_last_order"] >= 14, ("days_since_last_order",),
                 "Last order was {0} ago.", "距上次下单已 {0} 天。", (_DAYS,), (_plain,),
             ),
             Sentence(
-                "slow_rhythm", lambda n: (n["order_days_total"] >= 3) & (n["usual_order_gap_days"] >= 30),
+                "slow_order_rhythm", lambda n: (n["order_days_total"] >= 3) & (n["usual_order_gap_days"] >= 30),
                 ("usual_order_gap_days",),
                 "Usually orders only {0}.", "平均{0}才下单一次。", (_every_en,), (_every_zh,),
             ),
@@ -373,9 +393,26 @@ def _sentences(currency: str) -> dict[str, tuple[Sentence, ...]]:
         ),
         "refunds": (
             Sentence(
-                "refunds", lambda n: n["refund_share_180"] >= 1, ("refund_share_180",),
+                "refunds", lambda n: n["refund_share_180"] >= 5, ("refund_share_180",),
                 "Refunds made up {0}% of the order value in the last 180 days.", "近 180 天订单金额中退款占 {0}%。",
                 (_plain,), (_plain,),
+            ),
+        ),
+        "feedback": (
+            Sentence(
+                "open_complaint", lambda n: n["open_tickets"] >= 1, ("open_tickets",),
+                "Waits for an answer to {0}.", "有 {0} 个工单或投诉尚未解决。", (_count_en("ticket"),), (_plain,),
+            ),
+            Sentence(
+                "many_tickets", lambda n: n["tickets_180"] >= 1, ("tickets_180",),
+                "Raised {0} in the last 180 days.", "近 180 天提交过 {0} 个工单或投诉。",
+                (_count_en("ticket"),), (_plain,),
+            ),
+        ),
+        "calendar": (
+            Sentence(
+                "not_the_season", lambda n: n["active_days_year_before"] == 0, (),
+                "Did not come in the same weeks of last year either.", "去年同期也没有活跃。",
             ),
         ),
         "newness": (
@@ -402,4 +439,4 @@ def _sentences(currency: str) -> dict[str, tuple[Sentence, ...]]:
 def reason_codes() -> tuple[str, ...]:
     """Return every code a reason can have, in order."""
     codes = [sentence.code for group in _sentences("").values() for sentence in group]
-    return (*dict.fromkeys(codes), _NO_SINGLE_CAUSE.code)
+    return (*dict.fromkeys(codes), _NO_SINGLE_CAUSE[0].code)

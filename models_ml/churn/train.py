@@ -1,16 +1,16 @@
-"""Training: measure honestly on the past, then fit once more on the newest dates for serving.
+"""Training: judge honestly on the past, then fit once more on the newest dates for serving.
 
-1. Measure. Candidates are fitted on the training part, calibrated on a later part and compared on the last part
-   (`dataset.plan_observations`). The candidate with the best AUC there serves: LightGBM has to beat the baselines.
-2. Serve. The same recipe (kind, features, number of trees) is fitted on the newest dates, all users. Its calibration
-   curve comes from margins for observations that the models giving them had not seen and that lie later than their
-   training: those of the calibration part and those of the test part.
+1. Judge. Candidates are fitted, calibrated and judged at rolling origins (`backtest`). The candidate with the best mean
+   AUC serves: LightGBM has to beat the baselines.
+2. Serve. The same recipe is fitted on the newest dates, all users. Its curve comes from the margins that the models of
+   the origins gave to users and dates they had not seen; its level is that of the newest origin, or at scoring that of
+   the season (`levels`).
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version as library_version
@@ -18,89 +18,207 @@ from typing import Any
 
 import numpy as np
 
+from models_ml.churn.backtest import MAIN, Judged, Outcome, run_backtest
 from models_ml.churn.calibrate import Calibrator, fit_calibrator
-from models_ml.churn.dataset import Floats, ObservationPlan, Observations, Split, usable_features
-from models_ml.churn.evaluate import metrics, reliability
-from models_ml.churn.learners import TREE_PARAMETERS, Learner, TreeModel, fit_logistic, fit_trees
+from models_ml.churn.dataset import Backtest, ObservationPlan, Observations
+from models_ml.churn.drift import SCORE, Reference, references
+from models_ml.churn.evaluate import calibration_error, curves, reliability, segment_performance, weighted_auc
+from models_ml.churn.learners import TREE_PARAMETERS, TreeModel
+from models_ml.churn.levels import Levels, shift_to
 from models_ml.churn.registry import Artefact, ChurnModel
+from models_ml.churn.rhythms import Rhythms
 from userops.config import Settings
 from userops.errors import ModelError
 
 #: Fewest churned, and fewest kept, users in each of train, calibration and test.
 MIN_CLASS_ROWS = 10
 
-#: What a spreadsheet would rank by. Recency first: of two equal baselines the simpler one serves.
-BASELINES: dict[str, tuple[str, ...]] = {
-    "recency": ("days_silent",),
-    "rfm_logistic": (
-        "days_silent",
-        "active_days_90",
-        "active_days_total",
-        "orders_total",
-        "net_revenue_total",
-        "tenure_days",
-    ),
-}
-MAIN = "lightgbm"
-
-Fit = Callable[[Observations], Learner]
-
 
 @dataclass(frozen=True)
-class Candidate:
-    """One way to model churn, fitted on the training part and calibrated on the calibration part."""
+class Trained:
+    """A training's outcome.
 
-    name: str
-    model: ChurnModel
-    metrics: dict[str, float]
+    Attributes:
+        judged: what the served recipe answered at the origins, for a comparison with the champion.
+    """
+
+    artefact: Artefact
+    judged: tuple[Judged, ...]
 
 
-def train_model(observations: Observations, plan: ObservationPlan, settings: Settings, as_of: date) -> Artefact:
-    """Train, measure and return the model to serve. Deterministic: the same arguments give the same artefact.
+def train_model(
+    observations: Observations,
+    plan: ObservationPlan,
+    settings: Settings,
+    as_of: date,
+    levels: Levels,
+    rhythms: Mapping[date, Rhythms],
+) -> Trained:
+    """Train, judge and return the model to serve. Deterministic: the same arguments give the same artefact.
+
+    Args:
+        observations: with the BG/NBD features of each date.
+        rhythms: the models these came from.
 
     Raises:
         ModelError: too few labelled users, or only one class.
     """
     _check_size(observations, settings)
-    split = _strictest_usable_split(observations, plan)
-    train = observations.where(split.train.mask(observations))
-    calibration = observations.where(split.calibration.mask(observations))
-    test = observations.where(split.test.mask(observations))
-    names, dropped = usable_features(train.matrix, train.names)
-    candidates = _candidates(names, train, calibration, test, settings)
-    best = _best(candidates)
+    backtest = _strictest_usable_backtest(observations, plan)
+    outcome = run_backtest(observations, backtest.origins, settings)
+    best = outcome.best()
     serving = observations.where(np.isin(observations.as_of, np.array(plan.serving, dtype="datetime64[D]")))
-    refit = _recipe(best, names, settings)
-    model = ChurnModel(refit(serving), _serving_calibrator(best, refit, observations, split, calibration, test))
+    learner = best.fit(serving, best.rounds)
+    calibrator, level_shift = _curve(best.judged)
+    model = ChurnModel(learner, calibrator, rhythms[plan.serving[-1]], level_shift)
+    final = [_with_level(one, calibrator, levels) for one in best.judged]
     config = {
         "as_of": as_of.isoformat(),
         "churn": settings.churn.model_dump(mode="json"),
         "served": best.name,
-        "scheme": split.scheme,
-        "split": split.note,
+        "scheme": backtest.scheme,
+        "backtest": backtest.note,
         "serving_dates": [day.isoformat() for day in plan.serving],
-        "parameters": {**TREE_PARAMETERS, "rounds": model.learner.rounds}
-        if isinstance(model.learner, TreeModel)
+        "parameters": {**TREE_PARAMETERS, **outcome.tuned, "rounds": learner.rounds, "members": len(learner.members)}
+        if isinstance(learner, TreeModel)
         else {},
+        "tuned": dict(outcome.tuned),
     }
+    last = best.judged[-1]
     measured = {
-        "scheme": split.scheme,
+        "scheme": backtest.scheme,
         "served": best.name,
-        "candidates": {candidate.name: candidate.metrics for candidate in candidates},
-        "reliability": reliability(test.churned, best.model.probability(test.columns(best.model.features))),
-        "importance": model.learner.importance(),
+        "origins": [one.origin.isoformat() for one in best.judged],
+        "candidates": {
+            candidate.name: {
+                "mean": {metric: round(candidate.mean(metric), 6) for metric in last.metrics},
+                "by_origin": [dict(one.metrics) for one in candidate.judged],
+            }
+            for candidate in outcome.candidates
+        },
+        "calibration": [
+            {
+                "origin": one.origin.isoformat(),
+                "level": "season" if levels.expected(one.origin) is not None else "last known date",
+                "predicted": round(float(probability.mean()), 6),
+                "observed": round(float(one.churned.mean()), 6),
+                "calibration_error": round(calibration_error(one.churned, probability), 6),
+            }
+            for one, probability in zip(best.judged, final, strict=True)
+        ],
+        "reliability": reliability(last.churned, final[-1]),
+        "segments": _segments(observations, last, final[-1]),
+        "curves": curves(last.churned, final[-1]),
+        "importance": learner.importance(),
         "beats_baselines": best.name == MAIN,
+        "advantage": _advantage(outcome, settings.churn.seed),
     }
     data = {
         "fingerprint": observations.fingerprint(),
         "rows": len(observations),
         "churned": int(observations.churned.sum()),
         "serving_rows": len(serving),
-        "libraries": {name: library_version(name) for name in ("lightgbm", "scikit-learn", "numpy", "duckdb")},
+        "kinds": kinds_of_data(observations),
+        "libraries": {
+            name: library_version(name) for name in ("lightgbm", "scikit-learn", "numpy", "duckdb", "optuna")
+        },
         "python": platform.python_version(),
     }
-    artefact = Artefact(model, as_of, dropped, config, measured, data)
-    return Artefact(model, as_of, dropped, config, measured, data, model_card(artefact, split))
+    reference = _reference(model, observations, plan.serving[-1])
+    return Trained(Artefact(model, as_of, outcome.dropped, config, measured, data, reference), best.judged)
+
+
+def kinds_of_data(observations: Observations) -> dict[str, bool]:
+    """Return what the features could be made of: events, orders, feedback, a year of history."""
+
+    def any_above_zero(name: str) -> bool:
+        return bool(np.nansum(observations.columns((name,))) > 0)
+
+    return {
+        "events": any_above_zero("event_days_total"),
+        "orders": any_above_zero("orders_total"),
+        "revenue": bool(np.nansum(np.abs(observations.columns(("net_revenue_total",)))) > 0),
+        "feedback": any_above_zero("feedback_180"),
+        "year_before": bool(np.isfinite(observations.columns(("active_days_year_before",))).any()),
+    }
+
+
+def _curve(judged: Sequence[Judged]) -> tuple[Calibrator, float]:
+    """Return the curve of all origins together, and the shift that gives it the level of the newest one."""
+    margin = np.concatenate([one.margin for one in judged])
+    churned = np.concatenate([one.churned for one in judged])
+    calibrator = fit_calibrator(margin, churned)
+    newest = judged[-1]
+    return calibrator, shift_to(calibrator, newest.margin, float(newest.churned.mean()))
+
+
+def _with_level(one: Judged, calibrator: Calibrator, levels: Levels) -> Any:
+    """Return the probabilities of an origin as serving would have given them: with its season's level where that was
+    to be expected, else as the calibration date before the origin had it."""
+    expected = levels.expected(one.origin)
+    if expected is None:
+        return one.probability
+    return calibrator.probability(one.margin + shift_to(calibrator, one.margin, expected))
+
+
+def _advantage(outcome: Outcome, seed: int) -> dict[str, float] | None:
+    """Return how much better LightGBM ranks than the best baseline, mean over the origins, with its 95 % interval."""
+    main = next((one for one in outcome.candidates if one.name == MAIN), None)
+    others = [one for one in outcome.candidates if one.name != MAIN]
+    if main is None or not others:
+        return None
+    return paired_auc_difference(main.judged, max(others, key=lambda one: one.mean("auc")).judged, seed)
+
+
+def paired_auc_difference(
+    first: Sequence[Judged], second: Sequence[Judged], seed: int, rounds: int = 200
+) -> dict[str, float]:
+    """Return mean AUC of `first` minus that of `second` over the same origins, with a 95 % bootstrap interval.
+
+    Users are drawn, each with all of its dates: two dates of one user are not two independent facts.
+    """
+    users = np.unique(np.concatenate([one.user_ids.astype(str) for one in first]))
+    places = [np.searchsorted(users, one.user_ids.astype(str)) for one in first]
+    generator = np.random.default_rng(seed)
+
+    def difference(weights: Any) -> float:
+        return float(
+            np.mean(
+                [
+                    weighted_auc(a.churned, a.margin, weights[place])
+                    - weighted_auc(b.churned, b.margin, weights[place])
+                    for a, b, place in zip(first, second, places, strict=True)
+                ]
+            )
+        )
+
+    drawn = [
+        difference(np.bincount(generator.integers(0, len(users), len(users)), minlength=len(users)).astype(np.float64))
+        for _ in range(rounds)
+    ]
+    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    return {
+        "difference": round(difference(np.ones(len(users))), 6), "low": round(float(low), 6),
+        "high": round(float(high), 6),
+    }  # fmt: skip
+
+
+def _segments(observations: Observations, last: Judged, probability: Any) -> list[dict[str, Any]]:
+    """Return how well parts of the newest origin's users are served."""
+    rows = observations.where(observations.as_of == np.datetime64(last.origin))
+    order = {user: place for place, user in enumerate(rows.user_ids.tolist())}
+    chosen = np.array([order[user] for user in last.user_ids.tolist()], dtype=np.int64)
+    names = ("tenure_days", "days_silent", "active_days_90", "orders_total")
+    values = rows.columns(names)[chosen]
+    return segment_performance(dict(zip(names, values.T, strict=True)), last.churned, probability)
+
+
+def _reference(model: ChurnModel, observations: Observations, newest: date) -> dict[str, Reference]:
+    """Return what features and scores looked like on the newest date of training."""
+    rows = model.prepared(observations.where(observations.as_of == np.datetime64(newest)))
+    columns = {name: rows.columns((name,))[:, 0] for name in model.features}
+    columns[SCORE] = model.probability(model.learner.margin(rows.columns(model.features)))
+    return references(columns)
 
 
 def _check_size(observations: Observations, settings: Settings) -> None:
@@ -119,16 +237,23 @@ def _check_size(observations: Observations, settings: Settings) -> None:
         )  # fmt: skip
 
 
-def _strictest_usable_split(observations: Observations, plan: ObservationPlan) -> Split:
+def _strictest_usable_backtest(observations: Observations, plan: ObservationPlan) -> Backtest:
+    """Return the strictest backtest with origins whose parts all hold both classes; the other origins are left out."""
     counts = []
-    for split in plan.splits:
-        smallest = min(
-            _smaller_class(observations.churned[part.mask(observations)])
-            for part in (split.train, split.calibration, split.test)
-        )
-        if smallest >= MIN_CLASS_ROWS:
-            return split
-        counts.append(f"{split.scheme}: {smallest}")
+    for backtest in plan.backtests:
+        smallest = [
+            min(
+                _smaller_class(observations.churned[part.mask(observations)])
+                for part in (split.train, split.calibration, split.test)
+            )
+            for split in backtest.origins
+        ]
+        usable = tuple(split for split, rows in zip(backtest.origins, smallest, strict=True) if rows >= MIN_CLASS_ROWS)
+        if usable:
+            left_out = len(smallest) - len(usable)
+            note = f"; {left_out} left out: fewer than {MIN_CLASS_ROWS} of one class" if left_out else ""
+            return Backtest(usable, backtest.note + note)
+        counts.append(f"{backtest.scheme}: {max(smallest)}")
     raise ModelError(
         "train", f"smallest class in the smallest part by scheme: {', '.join(counts)}",
         f"at least {MIN_CLASS_ROWS} churned and {MIN_CLASS_ROWS} kept users in each of train, calibration and test",
@@ -139,109 +264,3 @@ def _strictest_usable_split(observations: Observations, plan: ObservationPlan) -
 def _smaller_class(churned: Any) -> int:
     positives = int(churned.sum())
     return min(positives, len(churned) - positives)
-
-
-def _candidates(
-    names: Sequence[str], train: Observations, calibration: Observations, test: Observations, settings: Settings
-) -> list[Candidate]:
-    later = (calibration.columns(names), calibration.churned)
-    learners: dict[str, Learner] = {
-        MAIN: fit_trees(names, train.columns(names), train.churned, settings.churn.seed, later=later)
-    }
-    for name, wanted in BASELINES.items():
-        usable = [feature for feature in wanted if feature in names]
-        if usable:
-            learners[name] = fit_logistic(usable, train.columns(usable), train.churned)
-    candidates = []
-    for name, learner in learners.items():
-        curve = fit_calibrator(learner.margin(calibration.columns(learner.features)), calibration.churned)
-        model = ChurnModel(learner, curve)
-        quality = metrics(
-            test.churned, model.probability(test.columns(model.features)), settings.warning_list.max_users
-        )
-        candidates.append(Candidate(name, model, quality))
-    return candidates
-
-
-def _best(candidates: Sequence[Candidate]) -> Candidate:
-    """Return LightGBM unless a baseline ranks the last date better."""
-    return max(candidates, key=lambda candidate: (candidate.metrics["auc"], candidate.name == MAIN))
-
-
-def _recipe(best: Candidate, names: Sequence[str], settings: Settings) -> Fit:
-    """Return how to fit the chosen kind of model on other observations."""
-    learner = best.model.learner
-    if isinstance(learner, TreeModel):
-        rounds = learner.rounds
-        return lambda data: fit_trees(names, data.columns(names), data.churned, settings.churn.seed, rounds=rounds)
-    return lambda data: fit_logistic(learner.features, data.columns(learner.features), data.churned)
-
-
-def _serving_calibrator(
-    best: Candidate, refit: Fit, observations: Observations, split: Split, calibration: Observations, test: Observations
-) -> Calibrator:
-    """Fit the served curve on margins of unseen, later observations: calibration part and test part together.
-
-    The test part is scored by a model that was also given the calibration part where that keeps it unseen (other
-    dates), so that its margins resemble those of the model that serves.
-    """
-    features = best.model.features
-    first: Floats = best.model.learner.margin(calibration.columns(features))
-    if split.scheme == "dates":
-        earlier = split.train.mask(observations) | split.calibration.mask(observations)
-        second = refit(observations.where(earlier)).margin(test.columns(features))
-    else:
-        second = best.model.learner.margin(test.columns(features))
-    return fit_calibrator(np.concatenate([first, second]), np.concatenate([calibration.churned, test.churned]))
-
-
-def model_card(artefact: Artefact, split: Split) -> str:
-    """Return the model card: what it predicts, on what, how well, and what it must not be used for."""
-    served, measured, churn = artefact.config["served"], artefact.metrics, artefact.config["churn"]
-    lines = [
-        f"# Churn model {artefact.version}",
-        "",
-        f"Trained as of {artefact.as_of}. Serves: **{served}**"
-        + ("." if measured["beats_baselines"] else ", because LightGBM did not rank the last date better than it."),
-        "",
-        "## What it predicts",
-        f"The probability that a user active in the last {churn['active_window_days']} days has no active day in the "
-        f"{churn['horizon_days']} days after a lead of {churn['lead_days']} days. "
-        f"过去 {churn['active_window_days']} 天内活跃的用户，在提前 {churn['lead_days']} 天之后的 "
-        f"{churn['horizon_days']} 天内没有任何活跃日的概率。",
-        "",
-        "## How it was measured",
-        f"Scheme `{split.scheme}`: {split.note}. All metrics are on the test part.",
-        "",
-        "| candidate | AUC | PR-AUC | log loss | Brier | calibration error | lift at list | lift at 10% |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    columns = ("auc", "pr_auc", "log_loss", "brier", "calibration_error", "lift_at_list", "lift_at_10pct")
-    for name, quality in measured["candidates"].items():
-        lines.append(f"| {name} | " + " | ".join(f"{quality[column]:.4f}" for column in columns) + " |")
-    served_quality = measured["candidates"][served]
-    lines += [
-        "",
-        f"Test users: {served_quality['users']:.0f}, of whom {served_quality['churn_rate']:.1%} churned.",
-        "",
-        "| users | predicted churn | observed churn |",
-        "|---|---|---|",
-        *(f"| {b['users']} | {b['predicted']:.3f} | {b['observed']:.3f} |" for b in measured["reliability"]),
-        "",
-        "## What serves",
-        f"Fitted again on {artefact.data['serving_rows']} user-dates of {', '.join(artefact.config['serving_dates'])}. "
-        f"Calibration: {artefact.model.calibrator.kind}, fitted on {artefact.model.calibrator.rows} observations later "
-        "than, or of other users than, the data of the models that scored them.",
-        "",
-        "## Features",
-        "Strongest: " + ", ".join(f"{n} ({w:.0%})" for n, w in list(measured["importance"].items())[:12]) + ".",
-        "",
-        f"Used: {len(artefact.model.features)}. Dropped: "
-        + (", ".join(f"{name} ({why})" for name, why in artefact.dropped.items()) or "none") + ".",
-        "",
-        "## Limits",
-        "Reasons are what raised this user's risk in the model, not causes. A probability holds while season and "
-        "business are like those of the training dates. 原因是模型中提高该用户风险的因素，并非因果关系。",
-        "",
-    ]  # fmt: skip
-    return "\n".join(lines)

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.instances import copy_airflow
 from userops.config import PROJECT_ROOT
 from userops.orchestration import READER_POOL, WRITER_POOL, airflow_environment
-from userops.steps import DAILY_STEPS, INDEPENDENT_STEPS, TRAINING_STEPS
+from userops.steps import DAILY_STEPS, INDEPENDENT_STEPS, WEEKLY_STEPS
 
 _INSPECT = """
 import json, sys, warnings
@@ -77,7 +77,7 @@ def test_parsing_the_dags_imports_nothing_heavy(inspected):
     assert not heavy & set(inspected["imported"])
 
 
-@pytest.mark.parametrize(("dag_id", "steps"), [("user_ops_daily", DAILY_STEPS), ("churn_model_weekly", TRAINING_STEPS)])
+@pytest.mark.parametrize(("dag_id", "steps"), [("user_ops_daily", DAILY_STEPS), ("churn_model_weekly", WEEKLY_STEPS)])
 def test_a_dag_is_the_chain_of_the_step_list(inspected, dag_id, steps):
     dag = inspected["dags"][dag_id]
     tasks = dag["tasks"]

@@ -45,6 +45,16 @@ SCORE_COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
             for rank in (1, 2, 3)
             for part in ("code", "en", "zh", "contribution")
         ),
+        ("model_is_degraded", "BOOLEAN"),
+    ),
+    "churn_monitoring": (
+        ("model_version", "VARCHAR"),
+        ("feature", "VARCHAR"),
+        ("reason_group", "VARCHAR"),
+        ("psi", "DOUBLE"),
+        ("unknown_share", "DOUBLE"),
+        ("unknown_share_training", "DOUBLE"),
+        ("users", "BIGINT"),
     ),
     "segments": (
         ("user_id", "VARCHAR"),

@@ -67,7 +67,10 @@ def _query(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
 def test_from_the_warehouse_to_the_list_and_again(
     instance: Callable[..., Settings], small_lake: SimpleNamespace
 ) -> None:
-    settings = instance("project: {timezone: UTC, currency: EUR}\nwarning_list: {max_users: 50}\n")
+    settings = instance(
+        "project: {timezone: UTC, currency: EUR}\nwarning_list: {max_users: 50}\n"
+        "churn: {tuning_trials: 3, max_observations: 6}\n"
+    )
     queries, leaves = _shop_queries(small_lake, AS_OF)
     small_lake.write(settings.paths.lake, queries)
     yesterday, today = StepContext(settings, AS_OF - timedelta(days=1)), StepContext(settings, AS_OF)
@@ -75,11 +78,12 @@ def test_from_the_warehouse_to_the_list_and_again(
     # The first day has no model: score trains one, and builds the features that nobody has built.
     _base(settings, yesterday.as_of)
     first = steps.score(yesterday)
-    champion = json.loads((settings.paths.models / "churn" / "champion.json").read_text(encoding="utf-8"))
+    champion = json.loads((settings.paths.models / "churn" / "aliases.json").read_text(encoding="utf-8"))["champion"]
     seen = f"select count(distinct user_id) from fct_user_days where activity_date > date '{yesterday.as_of}' - 90"
     assert _query(settings, seen) == [(first.counts["users"],)]
-    assert (settings.paths.models / "churn" / champion["model_version"] / "model_card.md").stat().st_size > 500
-    _check_training_again(yesterday, champion["model_version"])
+    assert (settings.paths.models / "churn" / champion / "model_card.md").stat().st_size > 2_000
+    _check_training_again(yesterday, champion)
+    _check_mlflow(settings, champion)
     run_dbt(settings, yesterday.as_of, selector="lists")
     list_of_yesterday = _query(settings, "select * from churn_warning_list order by as_of_date, rank")
 
@@ -93,16 +97,21 @@ def test_from_the_warehouse_to_the_list_and_again(
     assert [row for row in listed if row[0] == yesterday.as_of] == list_of_yesterday
     assert len([row for row in listed if row[0] == today.as_of]) == 50
 
-    # Drop-outs stand above the loyal, and higher than recency alone puts them.
+    drift = _query(
+        settings, f"select count(*), count(distinct feature) from agg_churn_feature_drift where as_of_date = '{AS_OF}'"
+    )
+    assert drift[0][0] == drift[0][1] > 20
+
+    # Drop-outs stand above the loyal, as far as anything can tell of somebody who left yesterday.
     scored = _query(
         settings,
-        "select s.user_id, s.churn_probability, f.days_silent, s.model_version, s.user_value, f.user_value "
+        "select s.user_id, s.churn_probability, f.silence_ratio, s.model_version, s.user_value, f.user_value "
         f"from fct_churn_scores s join int_churn_features f using (user_id, as_of_date) where as_of_date = '{AS_OF}'",
     )
     gone = [leaves[row[0]] <= AS_OF for row in scored]
-    assert {row[3] for row in scored} == {champion["model_version"]}
+    assert {row[3] for row in scored} == {champion}
     assert all(row[4] == row[5] for row in scored)
-    assert roc_auc_score(gone, [row[1] for row in scored]) > max(0.85, roc_auc_score(gone, [row[2] for row in scored]))
+    assert roc_auc_score(gone, [row[1] for row in scored]) > 0.94
 
     _check_the_list(settings)
 
@@ -117,6 +126,22 @@ def _check_training_again(context: StepContext, version: str) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == written
     assert _query(context.settings, features) == before
     assert before
+
+
+def _check_mlflow(settings: Settings, champion: str) -> None:
+    """One run for two equal trainings, with the artefact's files, and the alias on it."""
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{settings.paths.mlflow_db}"
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    found = client.get_model_version_by_alias(f"{settings.project.name}-churn", "champion")
+    assert found.tags["userops_version"] == champion
+    experiment = client.get_experiment_by_name(f"{settings.project.name}-churn")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert 0.5 < run.data.metrics["lightgbm.auc"] <= 1
+    assert {"model/model_card.md", "model/model.txt"} <= {
+        file.path for file in client.list_artifacts(run.info.run_id, "model")
+    }
 
 
 def _check_the_list(settings: Settings) -> None:

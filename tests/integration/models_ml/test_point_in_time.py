@@ -9,9 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 
+from models_ml.churn.leakage import check_no_leakage
 from userops.config import Settings
+from userops.errors import ModelError
 from userops.warehouse.connect import read_warehouse
 from userops.warehouse.dbt import run_dbt
 
@@ -151,6 +154,26 @@ def test_features_are_the_same_whatever_comes_later(build: Build) -> None:
     other_future = History(1, END)
     other_future.with_another_future(D)
     assert build(other_future, END, [D]) == truth, "another future changes nothing at D"
+
+
+def test_the_gate_lets_honest_features_through_and_stops_those_that_have_seen_the_future(
+    instance: Callable[..., Settings], small_lake: SimpleNamespace
+) -> None:
+    settings = instance("project: {timezone: UTC}\n")
+    History(1, END).write(settings.paths.lake, small_lake)
+    run_dbt(
+        settings, END, command=("run",), select=["+int_churn_features"], extra_vars={"feature_dates": [D.isoformat()]}
+    )
+    check_no_leakage(settings, D)
+    with duckdb.connect(str(settings.paths.warehouse)) as connection:
+        connection.execute("update int_churn_features set orders_30 = orders_30 + 1 where user_id = 'u3'")
+    with pytest.raises(ModelError, match="other values of orders_30 for the same users"):
+        check_no_leakage(settings, D)
+    with duckdb.connect(str(settings.paths.warehouse)) as connection:
+        connection.execute("delete from int_churn_features where user_id = 'u3'")
+    with pytest.raises(ModelError, match="24 users, 25 without later data; for instance u3"):
+        check_no_leakage(settings, D)
+    assert not (settings.paths.warehouse_dir / "leakage_check").exists()
 
 
 def test_features_count_what_was_known(build: Build) -> None:

@@ -32,6 +32,7 @@ def made_up(dates: list[date], users: int = 300, seed: int = 1, signal: float = 
     orders = put("orders_total", generator.poisson(3, count).astype(float))
     put("net_revenue_total", orders * generator.gamma(2.0, 50.0, count))
     put("tenure_days", generator.integers(10, 400, count).astype(float))
+    put("active_days_year_before", generator.integers(0, 9, count).astype(float))
     # Not monotone in recency alone: what counts is silence against the user's own rhythm.
     log_odds = signal * (2.0 * (silent / gap) - 1.5 - 0.2 * orders)
     churned = generator.random(count) < 1 / (1 + np.exp(-log_odds))

@@ -20,28 +20,33 @@ def _label_window_end(day: date, churn: ChurnSettings) -> date:
     return day + timedelta(days=churn.lead_days + churn.horizon_days)
 
 
-def test_with_enough_history_train_calibration_and_test_follow_each_other_in_time() -> None:
+def test_with_enough_history_there_are_four_origins_each_with_its_own_past() -> None:
     churn = ChurnSettings(horizon_days=30, lead_days=7)
-    split = plan_observations(AS_OF, date(2023, 1, 1), churn).splits[0]
-    assert split.scheme == "dates"
-    assert split.test.dates == (AS_OF - timedelta(days=37),)
-    assert len(split.train.dates) == churn.max_observations
-    assert max(split.train.dates) < split.calibration.dates[0] < split.test.dates[0]
+    backtest = plan_observations(AS_OF, date(2023, 1, 1), churn).backtests[0]
+    assert backtest.scheme == "dates"
+    assert [split.origin for split in backtest.origins] == [
+        AS_OF - timedelta(days=37 + 40 * place) for place in (3, 2, 1, 0)
+    ]  # a window is counted in whole steps of ten days
+    newest = backtest.origins[-1]
+    assert len(newest.train.dates) == churn.max_observations
+    assert max(newest.train.dates) < newest.calibration.dates[0] < newest.test.dates[0]
 
 
 @given(
     history=st.integers(1, 900),
     horizon=st.integers(1, 120),
     lead=st.integers(0, 30),
-    step=st.integers(1, 40),
+    step=st.none() | st.integers(1, 40),
     observations=st.integers(1, 12),
+    origins=st.integers(1, 6),
 )
 def test_no_label_window_reaches_past_the_next_part(
-    history: int, horizon: int, lead: int, step: int, observations: int
+    history: int, horizon: int, lead: int, step: int | None, observations: int, origins: int
 ) -> None:
     churn = ChurnSettings(
-        horizon_days=horizon, lead_days=lead, observation_step_days=step, max_observations=observations
-    )
+        horizon_days=horizon, lead_days=lead, observation_step_days=step, max_observations=observations,
+        backtest_origins=origins,
+    )  # fmt: skip
     first = AS_OF - timedelta(days=history)
     try:
         plan = plan_observations(AS_OF, first, churn)
@@ -51,29 +56,41 @@ def test_no_label_window_reaches_past_the_next_part(
     assert all(_label_window_end(day, churn) <= AS_OF for day in plan.all_dates)
     assert all(day >= first + timedelta(days=horizon) for day in plan.serving)
     assert len(plan.serving) <= observations
-    for split in plan.splits:
-        later = min(split.test.dates[0], *split.calibration.dates)
-        if split.scheme == "dates":
-            assert all(_label_window_end(day, churn) <= split.calibration.dates[0] for day in split.train.dates)
-            assert _label_window_end(split.calibration.dates[0], churn) <= split.test.dates[0]
-        elif split.scheme == "dates_then_users":
-            assert all(_label_window_end(day, churn) <= later for day in split.train.dates)
-            assert split.calibration.users[1] <= split.test.users[0]
-        else:
-            assert split.train.users[1] <= split.calibration.users[0]
-            assert split.calibration.users[1] <= split.test.users[0]
+    for backtest in plan.backtests:
+        assert len({split.origin for split in backtest.origins}) == len(backtest.origins) <= origins
+        for split in backtest.origins:
+            later = min(split.test.dates[0], *split.calibration.dates)
+            assert split.train.dates
+            if split.scheme == "dates":
+                assert all(_label_window_end(day, churn) <= split.calibration.dates[0] for day in split.train.dates)
+                assert _label_window_end(split.calibration.dates[0], churn) <= split.test.dates[0]
+            elif split.scheme == "dates_then_users":
+                assert all(_label_window_end(day, churn) <= later for day in split.train.dates)
+                assert split.calibration.users[1] <= split.test.users[0]
+            else:
+                assert split.train.users[1] <= split.calibration.users[0]
+                assert split.calibration.users[1] <= split.test.users[0]
 
 
 def test_schemes_relax_in_a_stated_order() -> None:
     churn = ChurnSettings(horizon_days=30)
 
-    def schemes(days: int) -> list[str]:
-        return [split.scheme for split in plan_observations(AS_OF, AS_OF - timedelta(days=days), churn).splits]
+    def schemes(days: int) -> list[tuple[str, int]]:
+        plan = plan_observations(AS_OF, AS_OF - timedelta(days=days), churn)
+        return [(backtest.scheme, len(backtest.origins)) for backtest in plan.backtests]
 
-    assert schemes(400) == ["dates", "dates_then_users", "users"]
-    assert schemes(119) == ["dates_then_users", "users"]
-    assert schemes(89) == ["users"]
-    assert schemes(60) == ["users"]
+    assert schemes(400) == [("dates", 4), ("dates_then_users", 1), ("users", 1)]
+    assert schemes(130) == [("dates", 2), ("dates_then_users", 1), ("users", 1)]
+    assert schemes(119) == [("dates_then_users", 1), ("users", 1)]
+    assert schemes(89) == [("users", 1)]
+    assert schemes(60) == [("users", 1)]
+
+
+def test_fewer_origins_than_wanted_are_told() -> None:
+    plan = plan_observations(AS_OF, AS_OF - timedelta(days=130), ChurnSettings(horizon_days=30))
+    assert "history is too short for the 4 of churn.backtest_origins" in plan.backtests[0].note
+    plan = plan_observations(AS_OF, AS_OF - timedelta(days=400), ChurnSettings(horizon_days=30))
+    assert "too short" not in plan.backtests[0].note
 
 
 def test_too_little_history_says_what_is_there_and_what_is_needed() -> None:
@@ -87,7 +104,7 @@ def test_too_little_history_says_what_is_there_and_what_is_needed() -> None:
 def test_all_dates_hold_what_measuring_and_serving_need() -> None:
     plan: ObservationPlan = plan_observations(AS_OF, date(2022, 1, 1), ChurnSettings(horizon_days=90))
     needed = set(plan.serving)
-    for split in plan.splits:
+    for split in (split for backtest in plan.backtests for split in backtest.origins):
         needed |= set(split.train.dates) | set(split.calibration.dates) | set(split.test.dates)
     assert set(plan.all_dates) == needed
     assert list(plan.all_dates) == sorted(needed)

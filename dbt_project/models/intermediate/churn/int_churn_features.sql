@@ -5,10 +5,10 @@
     is read: no profile attribute, no "current" figure of a user.
     Sums are over integers and decimals, so that the same input gives the same bytes.
 -#}
-{%- set requested_dates = var('feature_dates') -%}
 {%- set active_window = var('churn')['active_window_days'] -%}
 {%- set value_window = var('churn')['value_window_days'] -%}
 {%- set horizon = var('churn')['horizon_days'] -%}
+{%- set lead = var('churn')['lead_days'] -%}
 
 {{
     config(
@@ -23,21 +23,7 @@ with
 
 observation_dates as (
 
-    {% for requested_date in requested_dates %}
-    select cast('{{ requested_date }}' as date) as as_of_date
-    {% if not loop.last %}union all{% endif %}
-    {% endfor %}
-
-),
-
-devices_as_known as (
-
-    select
-        as_of_date,
-        id as anonymous_id,
-        user_id
-    from {{ ref("int_churn_identities") }}
-    where kind = 'device'
+    {{ observation_dates() }}
 
 ),
 
@@ -49,27 +35,6 @@ accounts_as_known as (
         user_id
     from {{ ref("int_churn_identities") }}
     where kind = 'user'
-
-),
-
-device_days as (
-
-    select
-        dates.as_of_date,
-        {{ days_between("days.activity_date", "dates.as_of_date") }} as days_ago,
-        coalesce(accounts.user_id, days.login_user_id, devices.user_id) as user_id,
-        days.*
-    from {{ ref("int_churn_device_days") }} as days
-    inner join observation_dates as dates
-        on days.activity_date <= dates.as_of_date
-    left join accounts_as_known as accounts
-        on
-            dates.as_of_date = accounts.as_of_date
-            and days.login_user_id = accounts.account_id
-    left join devices_as_known as devices
-        on
-            dates.as_of_date = devices.as_of_date
-            and days.anonymous_id = devices.anonymous_id
 
 ),
 
@@ -87,54 +52,20 @@ event_days as (
         sum(contributions) as contributions,
         sum(active_seconds) as active_seconds,
         max(distinct_categories) as distinct_categories
-    from device_days
-    where user_id is not null
+    from {{ ref("int_churn_days_as_known") }}
     group by 1, 2, 3, 4
 
 ),
 
 orders_as_known as (
 
-    select
-        dates.as_of_date,
-        coalesce(accounts.user_id, ledger.user_id) as user_id,
-        ledger.order_id,
-        ledger.order_date,
-        {{ days_between("ledger.order_date", "dates.as_of_date") }} as days_ago,
-        sum(ledger.purchases) as purchases,
-        sum(ledger.gross_amount) as gross_amount,
-        sum(ledger.discount_amount) as discount_amount,
-        sum(ledger.refund_amount) as refund_amount
-    from {{ ref('int_churn_order_ledger') }} as ledger
-    inner join observation_dates as dates
-        on
-            ledger.known_date <= dates.as_of_date
-            and ledger.order_date <= dates.as_of_date
-    left join accounts_as_known as accounts
-        on
-            dates.as_of_date = accounts.as_of_date
-            and ledger.user_id = accounts.account_id
-    group by 1, 2, 3, 4, 5
+    select * from {{ ref("int_churn_orders_as_known") }}
 
 ),
 
 active_days as (
 
-    select
-        as_of_date,
-        user_id,
-        activity_date as active_date,
-        days_ago
-    from event_days
-    where activity_events > 0
-    union distinct
-    select
-        as_of_date,
-        user_id,
-        order_date,
-        days_ago
-    from orders_as_known
-    where purchases > 0
+    select * from {{ ref("int_churn_active_days") }}
 
 ),
 
@@ -154,13 +85,13 @@ gaps as (
     select
         active_days.as_of_date,
         active_days.user_id,
-        active_days.active_date,
+        active_days.activity_date,
         active_days.days_ago,
         lag(active_days.days_ago) over (
-            partition by active_days.as_of_date, active_days.user_id order by active_days.active_date
+            partition by active_days.as_of_date, active_days.user_id order by active_days.activity_date
         ) - active_days.days_ago as gap_days,
         row_number() over (
-            partition by active_days.as_of_date, active_days.user_id order by active_days.active_date desc
+            partition by active_days.as_of_date, active_days.user_id order by active_days.activity_date desc
         ) as recency_rank
     from active_days
     inner join observed_users
@@ -187,13 +118,21 @@ activity as (
             "count(case when recency_rank <= 3 then gap_days end)"
         ) }}
             as recent_gap_days,
-        {{ share('sum(' ~ is_weekday('active_date') ~ ')', 'count(*)') }} as weekday_share,
+        {{ share('sum(' ~ is_weekday('activity_date') ~ ')', 'count(*)') }} as weekday_share,
         {% for days in [7, 14, 30, 60, 90, 180] -%}
         sum(case when days_ago < {{ days }} then 1 else 0 end) as active_days_{{ days }},
         {% endfor -%}
+        sum(case when days_ago >= 7 and days_ago < 14 then 1 else 0 end) as active_days_prev_7,
+        sum(case when days_ago >= 14 and days_ago < 28 then 1 else 0 end) as active_days_prev_14,
         sum(case when days_ago >= 30 and days_ago < 60 then 1 else 0 end) as active_days_prev_30,
         sum(case when days_ago >= 30 and days_ago < 90 then 1 else 0 end) as active_days_prev_60,
-        sum(case when days_ago >= 90 and days_ago < 180 then 1 else 0 end) as active_days_prev_90
+        sum(case when days_ago >= 90 and days_ago < 180 then 1 else 0 end) as active_days_prev_90,
+        sum(
+            case
+                when days_ago < 365 - {{ lead }} and days_ago >= 365 - {{ lead }} - {{ horizon }} then 1
+                else 0
+            end
+        ) as active_days_year_before
     from gaps
     group by 1, 2
 
@@ -256,14 +195,15 @@ spending as (
 
 ),
 
-order_days as (
+order_gaps as (
 
-    select distinct
+    select
         as_of_date,
         user_id,
-        days_ago
-    from orders_as_known
-    where purchases > 0
+        days_ago,
+        lag(days_ago) over (partition by as_of_date, user_id order by activity_date) - days_ago as gap_days
+    from active_days
+    where is_order_day = 1
 
 ),
 
@@ -273,9 +213,80 @@ order_rhythm as (
         as_of_date,
         user_id,
         min(days_ago) as days_since_last_order,
+        max(days_ago) as days_since_first_order,
         count(*) as order_days_total,
-        {{ share('(max(days_ago) - min(days_ago))', '(count(*) - 1)') }} as usual_order_gap_days
-    from order_days
+        {{ share('sum(gap_days)', 'count(gap_days)') }} as usual_order_gap_days,
+        {{ exact_stddev('gap_days') }} as std_order_gap_days
+    from order_gaps
+    group by 1, 2
+
+),
+
+recent_channels as (
+
+    select
+        as_of_date,
+        user_id,
+        channel
+    from {{ ref("int_churn_days_as_known") }}
+    where days_ago < 90
+    union all
+    select
+        as_of_date,
+        user_id,
+        channel
+    from orders_as_known
+    where
+        days_ago < 90
+        and purchases > 0
+
+),
+
+channels as (
+
+    select
+        as_of_date,
+        user_id,
+        count(distinct channel) as distinct_channels_90
+    from recent_channels
+    group by 1, 2
+
+),
+
+feedback_as_known as (
+
+    select
+        dates.as_of_date,
+        coalesce(accounts.user_id, versions.user_id) as user_id,
+        {{ days_between("versions.feedback_date", "dates.as_of_date") }} as days_ago,
+        versions.score,
+        versions.is_ticket,
+        coalesce(versions.resolved_date <= dates.as_of_date, false) as is_resolved
+    from {{ ref("int_churn_feedback_versions") }} as versions
+    inner join observation_dates as dates
+        on
+            versions.known_from <= dates.as_of_date
+            and (versions.known_until > dates.as_of_date or versions.known_until is null)
+    left join accounts_as_known as accounts
+        on
+            dates.as_of_date = accounts.as_of_date
+            and versions.user_id = accounts.account_id
+
+),
+
+feedback as (
+
+    select
+        as_of_date,
+        user_id,
+        sum(case when days_ago < 180 then 1 else 0 end) as feedback_180,
+        sum(case when days_ago < 180 and is_ticket then 1 else 0 end) as tickets_180,
+        sum(case when is_ticket and not is_resolved then 1 else 0 end) as open_tickets,
+        {{ share(
+            "sum(case when days_ago < 180 then cast(score as decimal(18, 4)) end)",
+            "count(case when days_ago < 180 then score end)"
+        ) }} as feedback_score_180
+    from feedback_as_known
     group by 1, 2
 
 ),
@@ -317,8 +328,15 @@ joined as (
         spending.refund_amount_180,
         spending.refund_amount_total,
         order_rhythm.days_since_last_order,
+        order_rhythm.days_since_first_order,
         order_rhythm.usual_order_gap_days,
+        order_rhythm.std_order_gap_days,
         coalesce(order_rhythm.order_days_total, 0) as order_days_total,
+        coalesce(channels.distinct_channels_90, 0) as distinct_channels_90,
+        coalesce(feedback.feedback_180, 0) as feedback_180,
+        coalesce(feedback.tickets_180, 0) as tickets_180,
+        coalesce(feedback.open_tickets, 0) as open_tickets,
+        feedback.feedback_score_180,
         coalesce(revenue_at_date.has_revenue, 0) as has_revenue
     from activity
     left join behaviour
@@ -333,6 +351,14 @@ joined as (
         on
             activity.as_of_date = order_rhythm.as_of_date
             and activity.user_id = order_rhythm.user_id
+    left join channels
+        on
+            activity.as_of_date = channels.as_of_date
+            and activity.user_id = channels.user_id
+    left join feedback
+        on
+            activity.as_of_date = feedback.as_of_date
+            and activity.user_id = feedback.user_id
     left join revenue_at_date
         on activity.as_of_date = revenue_at_date.as_of_date
 
@@ -349,17 +375,22 @@ select
     std_gap_days,
     cast(longest_gap_days as double) as longest_gap_days,
     recent_gap_days,
+    {{ share('std_gap_days', 'usual_gap_days') }} as gap_variation,
     {{ share('days_silent', 'usual_gap_days') }} as silence_ratio,
     {{ share('days_silent', 'longest_gap_days') }} as silence_to_longest_gap,
     (days_silent - usual_gap_days) / (std_gap_days + 1) as silence_score,
     {{ share('active_days_total', '(tenure_days + 1)') }} as activity_rate,
     weekday_share,
-    {% for days in ['7', '14', '30', '60', '90', '180', 'prev_30', 'prev_60', 'prev_90'] -%}
+    {% for days in ['7', '14', '30', '60', '90', '180', 'prev_7', 'prev_14', 'prev_30', 'prev_60', 'prev_90'] -%}
     cast(active_days_{{ days }} as double) as active_days_{{ days }},
     {% endfor -%}
+    {{ share('(active_days_7 + 1)', '(active_days_prev_7 + 1)') }} as activity_trend_7,
+    {{ share('(active_days_14 + 1)', '(active_days_prev_14 + 1)') }} as activity_trend_14,
     {{ share('(active_days_30 + 1)', '(active_days_prev_30 + 1)') }} as activity_trend_30,
     {{ share('(active_days_30 + 1)', '(active_days_prev_60 / 2.0 + 1)') }} as activity_trend_60,
     {{ share('(active_days_90 + 1)', '(active_days_prev_90 + 1)') }} as activity_trend_90,
+    case when tenure_days >= 365 - {{ lead }} then cast(active_days_year_before as double) end
+        as active_days_year_before,
     cast(event_days_total as double) as event_days_total,
     {% for measure in ['sessions', 'page_views', 'interactions', 'contributions', 'active_seconds'] -%}
     {% for suffix in ['30', 'prev_30', '90', 'total'] -%}
@@ -371,23 +402,35 @@ select
     categories_per_day_30,
     categories_per_day_prev_30,
     categories_per_day_total,
+    cast(distinct_channels_90 as double) as distinct_channels_90,
+    cast(feedback_180 as double) as feedback_180,
+    cast(tickets_180 as double) as tickets_180,
+    cast(open_tickets as double) as open_tickets,
+    feedback_score_180,
     {% for days in ['30', '90', '180', 'prev_30', 'prev_90', 'total'] -%}
     cast(orders_{{ days }} as double) as orders_{{ days }},
     {% endfor -%}
     {% for days in ['30', '90', '180', 'prev_90', 'total'] -%}
     cast(net_revenue_{{ days }} as double) as net_revenue_{{ days }},
     {% endfor -%}
+    {{ share('(orders_30 + 1)', '(orders_prev_30 + 1)') }} as order_trend_30,
     {{ share('(orders_90 + 1)', '(orders_prev_90 + 1)') }} as order_trend_90,
+    {{ share('net_revenue_90', '(net_revenue_90 + net_revenue_prev_90)') }} as net_revenue_trend_90,
     {{ share('gross_revenue_90', 'orders_90') }} as order_value_90,
     {{ share('gross_revenue_total', 'orders_total') }} as order_value_total,
+    {{ share('gross_revenue_90 * orders_total', 'orders_90 * gross_revenue_total') }} as order_value_trend,
     {{ share('discount_amount_180', 'gross_revenue_180') }} as discount_share_180,
     {{ share('discount_amount_total', 'gross_revenue_total') }} as discount_share_total,
     {{ share('refund_amount_180', 'gross_revenue_180') }} as refund_share_180,
     {{ share('refund_amount_total', 'gross_revenue_total') }} as refund_share_total,
     cast(order_days_total as double) as order_days_total,
     cast(days_since_last_order as double) as days_since_last_order,
+    cast(days_since_first_order as double) as days_since_first_order,
     usual_order_gap_days,
+    std_order_gap_days,
+    {{ share('std_order_gap_days', 'usual_order_gap_days') }} as order_gap_variation,
     {{ share('days_since_last_order', 'usual_order_gap_days') }} as order_silence_ratio,
+    (days_since_last_order - usual_order_gap_days) / (std_order_gap_days + 1) as order_silence_score,
     case
         when has_revenue = 0 then cast(active_days_90 as double)
         when net_revenue_value_window > 0

@@ -16,11 +16,12 @@ select
     raw_score,
     user_value,
     churn_probability * user_value as expected_loss,
-{% for place in [1, 2, 3] -%}
-reason_{{ place }}_code,
-reason_{{ place }}_en,
-reason_{{ place }}_zh,
-reason_{{ place }}_contribution{{ "," if not loop.last }}
-{% endfor -%}
+    {% for place in [1, 2, 3] -%}
+    reason_{{ place }}_code,
+    reason_{{ place }}_en,
+    reason_{{ place }}_zh,
+    reason_{{ place }}_contribution,
+    {% endfor -%}
+    coalesce(model_is_degraded, false) as model_is_degraded
 from {{ source("scores", "churn") }}
 where {{ in_churn_dates_to_write(source("scores", "churn")) }}
