@@ -13,12 +13,13 @@ from rich.table import Table
 from userops import __version__
 from userops.business_date import parse_business_date, yesterday
 from userops.config import Settings, load_settings
+from userops.definitions.list_commands import list_app
 from userops.docs.commands import docs_app
 from userops.errors import UseropsError
 from userops.ingest.commands import print_status, quarantine_app
 from userops.log import configure_logging
 from userops.onboard.command import check_command, onboard_command
-from userops.simulate.command import simulate_command
+from userops.simulate.command import campaign_command, simulate_command
 from userops.steps import DAILY_STEPS, TRAINING_STEPS, StepContext, StepReport, run_step, writer_lock
 
 app = typer.Typer(
@@ -36,11 +37,13 @@ AsOf = Annotated[
 ]
 
 app.command("simulate")(simulate_command)
+app.command("simulate-campaign")(campaign_command)
 app.command("onboard")(onboard_command)
 app.command("check")(check_command)
 
 
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(list_app, name="list")
 app.add_typer(docs_app, name="docs")
 
 

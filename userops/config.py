@@ -333,6 +333,9 @@ class WinbackListSettings(_Section):
     )
     trigger_days: PositiveInt = Field(7, description="a campaign or call up to so many days before a return counts")
     min_returns: PositiveInt = Field(5, description="fewest returns of similar users that are told about")
+    min_trigger_share: float = Field(
+        0.10, gt=0.0, le=1.0, description="and the least share of them that something preceded, to be told about"
+    )
 
 
 class TeamSettings(_Section):
