@@ -97,6 +97,7 @@
     and the as-of date, always. A list that was handed out is never made again, but by running its own date again.
 #}
 {% macro list_dates_to_write() %}
+    {% set scores = ref("fct_churn_scores") %}
     {% if not execute %}{{ return([var("as_of_date")]) }}{% endif %}
     {% set dates = [] %}
     {% set held = "" %}
@@ -105,7 +106,7 @@
             ~ " where as_of_date < " ~ as_of() ~ "), cast('1970-01-01' as date))" %}
     {% endif %}
     {% for row in run_query(
-        "select distinct as_of_date from " ~ ref("fct_churn_scores")
+        "select distinct as_of_date from " ~ scores
         ~ " where as_of_date < " ~ as_of() ~ held ~ " order by as_of_date"
     ) %}
         {% do dates.append(row[0] | string) %}
@@ -155,7 +156,7 @@
         ~ "' order by as_of_date"
     ) %}
     {% set columns = get_quoted_csv(adapter.get_columns_in_relation(this) | map(attribute="name")) %}
-    {% for row in dates if not loop.first %}
+    {% for row in (dates | list)[1:] %}
     insert into {{ this }} ({{ columns }})
     select {{ columns }}
     from ({{ contact_lists_of(row[0] | string, this) }}) as lists_of_the_day;

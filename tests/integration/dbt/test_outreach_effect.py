@@ -1,0 +1,75 @@
+"""The effect of a campaign is estimated with an interval that holds the true one (benchmarks/outreach_effect.py in small)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+import pytest
+
+from userops.simulate import CampaignOptions
+from userops.simulate.trials import Trial, write_trials
+
+SEEDS, USERS = 100, 1_000
+EFFECTS = {"return": "return_rate_difference", "contact": "contact_effect", "revenue": "revenue_difference"}
+
+
+@pytest.fixture(scope="module")
+def trials(dbt_project: Any, dbt_home: Any) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Trial]]]:
+    """One hundred experiments and what the compiled model says of them, in table `effect`."""
+    from tests.integration.dbt.conftest import Warehouse, set_dbt_environment
+
+    with pytest.MonkeyPatch.context() as patch:
+        set_dbt_environment(patch, dbt_home)
+        sql = Warehouse(dbt_home, dbt_project).compiled("agg_outreach_effect")
+    with duckdb.connect() as connection:
+        connection.execute("attach ':memory:' as userops")
+        connection.execute("use userops")
+        made = write_trials(connection, range(SEEDS), USERS, CampaignOptions(effect=0.2))
+        connection.execute(f"create table effect as {sql}")
+        yield connection, made
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_the_interval_holds_the_true_effect_in_at_least_ninety_of_a_hundred(trials: Any, name: str) -> None:
+    connection, made = trials
+    truth = {trial.experiment_from: getattr(trial, f"{name}_effect") for trial in made}
+    rows = connection.execute(
+        f"select experiment_from, {EFFECTS[name]}_low, {EFFECTS[name]}, {EFFECTS[name]}_high from effect "
+        "where segment_type = 'all'"
+    ).fetchall()
+    assert len(rows) == SEEDS
+    assert sum(low <= truth[day] <= high for day, low, _, high in rows) >= 90
+    assert sum(low <= 0 <= high for _, low, _, high in rows) < 90, "an interval that holds everything says nothing"
+    mean_truth, mean_estimate = sum(truth.values()) / SEEDS, sum(row[2] for row in rows) / SEEDS
+    assert mean_estimate == pytest.approx(mean_truth, rel=0.15)
+
+
+def test_contacted_against_held_out_is_the_wrong_comparison(trials: Any) -> None:
+    """Operators call those who come back less by themselves: the plain difference is too small by a margin."""
+    connection, made = trials
+    (naive,) = connection.execute(
+        "select avg(contacted_return_rate - holdout_return_rate) from effect where segment_type = 'all'"
+    ).fetchone()
+    assert naive < sum(trial.contact_effect for trial in made) / SEEDS - 0.02
+
+
+def test_the_sample_ratio_is_in_order_and_a_broken_draw_is_not(trials: Any) -> None:
+    connection, _ = trials
+    healthy = "select count(*) from effect where segment_type = 'all' and is_sample_ratio_ok"
+    assert connection.execute(healthy).fetchone()[0] >= 98
+    broken = connection.execute(
+        "select bool_or(chi2 <= 10.828) from (select (count(*) filter (is_holdout) // 2 - 100.0) ^ 2 / 100 + 0 as chi2 "
+        "from churn_warning_list group by experiment_from)"
+    ).fetchone()
+    assert broken is not None
+
+
+def test_reasons_add_up_to_all(trials: Any) -> None:
+    connection, _ = trials
+    assert connection.execute(
+        "select experiment_from, segment_type from effect group by all having sum(listed_users) <> any_value("
+        "(select listed_users from effect as whole where whole.segment_type = 'all' "
+        "and whole.experiment_from = effect.experiment_from))"
+    ).fetchall() == []  # fmt: skip
