@@ -317,7 +317,12 @@
             eligible.*,
             sum(case when left_alone_because is null and not is_holdout then 1 else 0 end) over (
                 partition by list_name, team
-                order by case when is_manual then 0 else 1 end, priority desc, probability desc, user_id
+                order by
+                    case when is_manual then 0 else 1 end,
+                    priority desc,
+                    case when is_listed_already then 0 else 1 end,
+                    probability desc,
+                    user_id
                 rows between unbounded preceding and current row
             ) - case when left_alone_because is null and not is_holdout then 1 else 0 end as places_taken_before
         from eligible

@@ -169,10 +169,13 @@ select
     rates.return_probability * rates.user_value as expected_value,
     rates.value_tier,
     -- while the warning list may have them, they are not lost
-    rates.days_silent >= {{ var("churn").active_window_days }}
-    {%- if var("warning_list").hand_over.enabled %}
-    or rates.days_silent >= {{ handed_over_after_days("rates.usual_gap_days", "rates.default_gap_days") }}
-    {%- endif %} as can_enter,
+    rates.user_value > 0
+    and (
+        rates.days_silent >= {{ var("churn").active_window_days }}
+        {%- if var("warning_list").hand_over.enabled %}
+        or rates.days_silent >= {{ handed_over_after_days("rates.usual_gap_days", "rates.default_gap_days") }}
+        {%- endif %}
+    ) as can_enter,
     coalesce(decisions.action = 'add', false) as is_added_by_hand,
     coalesce(decisions.action = 'remove', false) as is_removed_by_hand,
     rates.last_active_date,
