@@ -89,7 +89,9 @@ def report(connection: duckdb.DuckDBPyConnection, trials: list[Trial], name: str
     mean_truth = sum(truth.values()) / len(truth)
     mean_estimate = sum(row[1] for row in rows) / len(rows)
     width = sum(row[3] - row[2] for row in rows) / len(rows)
-    print(f"{name:8} effect: true {mean_truth:.4f}, estimated {mean_estimate:.4f} on average (interval {width:.4f} wide)")
+    print(
+        f"{name:8} effect: true {mean_truth:.4f}, estimated {mean_estimate:.4f} on average (interval {width:.4f} wide)"
+    )
     print(f"         the 95 % interval holds the truth in {held} of {len(rows)} trials")
     if name == "contact":
         naive = sum(row[5] for row in rows) / len(rows)

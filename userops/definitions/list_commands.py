@@ -101,7 +101,16 @@ def show_command(
         console.print("No decision by hand holds. 没有生效中的人工调整。")
         return
     table = Table()
-    for header in ("user · 用户", "list · 名单", "action · 动作", "from · 起", "until · 止", "now · 生效中", "by", "note"):
+    for header in (
+        "user · 用户",
+        "list · 名单",
+        "action · 动作",
+        "from · 起",
+        "until · 止",
+        "now · 生效中",
+        "by",
+        "note",
+    ):
         table.add_column(header, overflow="fold")
     for decision in decisions:
         until = "" if decision.valid_until is None else decision.valid_until.isoformat()
@@ -137,7 +146,9 @@ def _decide(
     console.print(f"{_told(decision)}; counts from the next run on", highlight=False, soft_wrap=True)
     console.print(f"written to {settings.paths.manual_list_file}", highlight=False, soft_wrap=True)
     if not _is_known(settings, decision.user_id):
-        console.print(f"No user `{decision.user_id}` is published: check the id. 已发布数据中没有该用户。", style="yellow")
+        console.print(
+            f"No user `{decision.user_id}` is published: check the id. 已发布数据中没有该用户。", style="yellow"
+        )
 
 
 def _told(decision: Decision) -> str:

@@ -196,9 +196,17 @@ def _visits_jsonl(users: list[str], campaign: Campaign, list_date: date) -> byte
                     {
                         "id": f"campaign-{list_date:%Y%m%d}-{number:06d}-{position}",
                         "ts": f"{day}T{10 + number % 10:02d}:{number % 60:02d}:{position * 20:02d}.000+08:00",
-                        "event": event, "uid": users[number], "device_id": f"campaign-{users[number]}",
-                        "sid": f"campaign-{list_date:%Y%m%d}-{number:06d}", "channel": "push", "device": "android",
-                        "page": page, "item": None, "cat": None, "amount": None, "props": {},
+                        "event": event,
+                        "uid": users[number],
+                        "device_id": f"campaign-{users[number]}",
+                        "sid": f"campaign-{list_date:%Y%m%d}-{number:06d}",
+                        "channel": "push",
+                        "device": "android",
+                        "page": page,
+                        "item": None,
+                        "cat": None,
+                        "amount": None,
+                        "props": {},
                     }
                 )  # fmt: skip
             )

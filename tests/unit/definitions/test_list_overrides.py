@@ -36,7 +36,11 @@ def test_no_file_is_no_decision(settings):
 
 
 def test_dbt_gets_a_row_per_list_and_nothing_about_who_decided(settings):
-    _write(settings, "both,00123456789012345678,remove,2024-05-01,,ann,on holiday", "winback,u2,add,2024-05-01,2024-05-09,,")
+    _write(
+        settings,
+        "both,00123456789012345678,remove,2024-05-01,,ann,on holiday",
+        "winback,u2,add,2024-05-01,2024-05-09,,",
+    )
     assert pq.read_table(write_list_overrides(settings)).to_pylist() == [
         {"list_name": "churn_warning", "user_id": "00123456789012345678", "action": "remove",
          "valid_from": date(2024, 5, 1), "valid_until": None},
@@ -68,7 +72,12 @@ def test_a_mistake_names_line_value_and_fix(settings, lines, message):
 
 
 def test_decisions_one_after_the_other_may_be_about_one_user(settings):
-    _write(settings, "winback,u1,add,2024-05-01,2024-05-09,,", "winback,u1,remove,2024-05-10,,,", "churn_warning,u1,add,2024-05-01,,,")
+    _write(
+        settings,
+        "winback,u1,add,2024-05-01,2024-05-09,,",
+        "winback,u1,remove,2024-05-10,,,",
+        "churn_warning,u1,add,2024-05-01,,,",
+    )
     assert len(load_decisions(settings)) == 3
 
 
