@@ -1,14 +1,13 @@
 """Decisions by hand on the lists: config/warning_list_manual.csv, checked, edited, and as the table dbt reads.
 
-One line is one decision: `user_id` is put on (`add`) or kept off (`remove`) `list` from the as-of date `from` to `until`,
-both included, without an end where `until` is empty. `by` and `note` are for people; they stay in the file. A decision
-that has had its time is ended, not deleted: lists of earlier dates were made with it.
+One line is one decision: `user_id` is put on (`add`) or kept off (`remove`) `list` from the as-of date `from` to
+`until`, both included, without an end where `until` is empty. `by` and `note` are for people; they stay in the file. A
+decision that has had its time is ended, not deleted: lists of earlier dates were made with it.
 """
 
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -178,7 +177,7 @@ def _edited(settings: Settings) -> Iterator[list[Decision]]:
             writer = csv.writer(target, lineterminator="\n")
             writer.writerow(COLUMNS)
             writer.writerows(_fields(decision) for decision in decisions)
-        os.replace(unfinished, file)
+        unfinished.replace(file)
 
 
 def _fields(decision: Decision) -> Sequence[str]:

@@ -8,10 +8,10 @@ contacted.
 `run_campaign` is the draw; `simulate_campaign` runs one on a published list and writes the exports it would leave:
 
 `landing/shop/outreach/outreach_YYYY-MM-DD.csv`, one line per listed user that was tried:
-    call_no, uid, called_at ('YYYY-MM-DD HH:MM:SS', local), list, list_date, operator_no, team, reached (yes, no), channel,
-    answered (yes, no), offer (may be empty), outcome
-`landing/shop/events/events_YYYY-MM-DD_campaign.jsonl.gz`, the visits of those who were brought back: page and view events
-    as in `userops.simulate.exports`, by the day on which they come back
+    call_no, uid, called_at ('YYYY-MM-DD HH:MM:SS', local), list, list_date, operator_no, team, reached (yes, no),
+    channel, answered (yes, no), offer (may be empty), outcome
+`landing/shop/events/events_YYYY-MM-DD_campaign.jsonl.gz`, the visits of those who were brought back: page and view
+    events as in `userops.simulate.exports`, on the day on which they come back
 `ground_truth/campaign_YYYY-MM-DD.parquet`, one row per user of the list, held-out ones included:
     user_id, is_holdout, contacted, brought_back, returns_on (date of the visit or null)
 The date in the names is that of the list.
@@ -208,7 +208,7 @@ def _visits_jsonl(users: list[str], campaign: Campaign, list_date: date) -> byte
                         "amount": None,
                         "props": {},
                     }
-                )  # fmt: skip
+                )
             )
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed:

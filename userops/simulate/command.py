@@ -69,7 +69,7 @@ def campaign_command(
     contact_share: Annotated[float, typer.Option(help="Share of the listed users contacted. 触达比例")] = 0.7,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes. 随机种子")] = 20_240_101,
 ) -> None:
-    """Run a simulated campaign with a known effect on the published warning list, and write what it leaves to landing/shop.
+    """Run a simulated campaign with a known effect on the published warning list; what it leaves goes to landing/shop.
 
     对已发布的预警名单模拟一次效果已知的触达，导出文件写入 landing/shop。
     """

@@ -1,8 +1,8 @@
 """Many simulated campaigns at once, as the tables that `agg_outreach_effect` reads, each with its true effect.
 
-One trial is one experiment of the churn-warning list: users with their own chance to come back and to buy, a hold-out drawn
-by a hash as the lists do it, a campaign of `userops.simulate.campaign`. The true effects follow from the chances, not
-from what happened. For tests and benchmarks of the estimate.
+One trial is one experiment of the churn-warning list: users with their own chance to come back and to buy, a hold-out
+drawn by a hash as the lists do it, a campaign of `userops.simulate.campaign`. The true effects follow from the chances,
+not from what happened. For tests and benchmarks of the estimate.
 """
 
 from __future__ import annotations
