@@ -1,16 +1,19 @@
 {# The churn-warning and the win-back list: teams, hold-out, and the dates lists are made for. #}
 
-{# Whether a list keeps users who are silent for so long: from here on they are the win-back list's. #}
-{% macro handed_over_after_days(usual_gap_days, default_gap_days) -%}
-    cast(
-        greatest(
+{# Whether a silence, in days, is one that the warning list leaves to the win-back list (`warning_list.hand_over`). #}
+{% macro is_handed_over(days_silent, usual_gap_days, default_gap_days) -%}
+    {%- set hand_over = var("warning_list").hand_over -%}
+    {%- if hand_over.enabled -%}
+        {{ days_silent }} >= greatest(
             {{ var("lifecycle").churned_after_days }},
             ceil(
                 coalesce({{ usual_gap_days }}, {{ default_gap_days }}, {{ var("lifecycle").default_gap_days }})
-                * {{ var("warning_list").hand_over.gap_factor }}
+                * {{ hand_over.gap_factor }}
             )
-        ) as integer
-    )
+        )
+    {%- else -%}
+        false
+    {%- endif -%}
 {%- endmacro %}
 
 
@@ -30,7 +33,7 @@
             {%- endif %}
             {%- if team.share is not none %}
             {%- set drawn = drawn_share(dbt.concat(["'team:" ~ team.name ~ ":'", user_id])) %}
-            {%- do conditions.append(drawn ~ " < " ~ team.share) %}
+            {%- do conditions.append(drawn ~ " < cast('" ~ team.share ~ "' as double)") %}
             {%- endif %}
             when {{ conditions | join(" and ") if conditions else "true" }} then '{{ team.name }}'
             {%- endfor %}
@@ -46,9 +49,10 @@
     case
         {%- for list in settings %}
         {%- for team_settings in var("outreach").teams if team_settings[of_team[list]] is not none %}
-        when {{ list_name }} = '{{ list }}' and {{ team }} = '{{ team_settings.name }}' then {{ team_settings[of_team[list]] }}
+        when {{ list_name }} = '{{ list }}' and {{ team }} = '{{ team_settings.name }}'
+            then cast('{{ team_settings[of_team[list]] }}' as bigint)
         {%- endfor %}
-        when {{ list_name }} = '{{ list }}' then {{ settings[list].max_users }}
+        when {{ list_name }} = '{{ list }}' then cast('{{ settings[list].max_users }}' as bigint)
         {%- endfor %}
     end
 {%- endmacro %}
@@ -57,8 +61,8 @@
 {# How many times the worth of somebody listed a newcomer has to bring to take the place on a full list. #}
 {% macro keep_factor(list_name) -%}
     case {{ list_name }}
-        when 'churn_warning' then {{ var("warning_list").keep_factor }}
-        when 'winback' then {{ var("winback_list").keep_factor }}
+        when 'churn_warning' then cast('{{ var("warning_list").keep_factor }}' as double)
+        when 'winback' then cast('{{ var("winback_list").keep_factor }}' as double)
     end
 {%- endmacro %}
 
@@ -74,7 +78,7 @@
     {%- set holdout = var("outreach").holdout -%}
     {%- set salt = "'" ~ (holdout.salt | replace("'", "''")) ~ ":'" -%}
     {%- set date_text = "cast(" ~ experiment_start_date ~ " as " ~ dbt.type_string() ~ ")" -%}
-    {{ drawn_share(dbt.concat([salt, date_text, "':'", user_id])) }} < {{ holdout.share }}
+    {{ drawn_share(dbt.concat([salt, date_text, "':'", user_id])) }} < cast('{{ holdout.share }}' as double)
 {%- endmacro %}
 
 
@@ -267,7 +271,7 @@
             coalesce(memories.first_listed_on, candidates.as_of_date) as first_listed_on,
             coalesce(memories.times_listed, 0) + 1 as days_on_list,
             coalesce(memories.experiment_from, {{ experiment_start("candidates.as_of_date") }}) as experiment_from,
-            coalesce(memories.holdout_share, {{ var("outreach").holdout.share }}) as holdout_share,
+            coalesce(memories.holdout_share, cast('{{ var("outreach").holdout.share }}' as double)) as holdout_share,
             coalesce(
                 memories.last_listed_on = last_lists.last_list_date
                 and memories.last_listed_on >= candidates.last_active_date,
@@ -388,7 +392,7 @@
 
 {# Lengths of silence that churned users are told apart by: number, first day, name in English and 中文. #}
 {% macro winback_silence_bands() %}
-    {% set unit = var("lifecycle").churned_after_days %}
+    {% set unit = var("lifecycle").churned_after_days | int %}
     {% set bands = [] %}
     {% set factors = [1, 2, 3, 6] %}
     {% for factor in factors %}

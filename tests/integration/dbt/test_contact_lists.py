@@ -85,7 +85,8 @@ def test_lists_day_by_day_are_those_made_at_once(lake: Any, warehouse: Any, worl
     effect = warehouse.query(
         "select listed_users + holdout_users from agg_outreach_effect where segment_type = 'all' order by list_name"
     )
-    assert effect and all(users > 0 for (users,) in effect), "the lists of the first two days are over"
+    assert effect, "the lists of the first two days are over"
+    assert all(users > 0 for (users,) in effect)
     contacts = warehouse.query("select count(*), count(list_name), bool_or(is_on_list) from fct_outreach")
     assert contacts[0][0] == 20
     assert contacts[0][1] > 0, "an export that names no list gets the one the user was on"
@@ -103,7 +104,8 @@ def _facts(warehouse: Any) -> dict[str, Any]:
     warned = "select user_id, as_of_date from churn_warning_list"
     return {
         "a team keeps to its limit": true(
-            "max(n) = 4 from (select count(*) as n from export_churn_warning_list where team = 'north' group by as_of_date)"
+            "max(n) = 4 from (select count(*) as n from export_churn_warning_list where team = 'north' "
+            "group by as_of_date)"
         ),
         "somebody is held out": true("count(*) > 0 from churn_warning_list where is_holdout"),
         "nobody held out is handed out": true(
@@ -112,7 +114,8 @@ def _facts(warehouse: Any) -> dict[str, Any]:
         ),
         "somebody stays": true("max(days_on_list) = 3 from churn_warning_list"),
         "somebody leaves after coming back": true(
-            f"count(*) > 0 from agg_list_suppressions where reason = 'active_again' and as_of_date >= date '{_day(101)}'"
+            "count(*) > 0 from agg_list_suppressions "
+            f"where reason = 'active_again' and as_of_date >= date '{_day(101)}'"
         ),
         "the contacted are left alone": true(
             "count(*) = 0 from export_churn_warning_list semi join fct_outreach using (user_id) "
@@ -134,7 +137,8 @@ def _facts(warehouse: Any) -> dict[str, Any]:
         ),
         "someone is on the win-back list": true("count(*) > 0 from export_winback_list"),
         "both lists have their reasons": true(
-            "(select count(*) = count(suggested_action_zh) and count(*) = count(incentive_zh) from export_winback_list) "
+            "(select count(*) = count(suggested_action_zh) and count(*) = count(incentive_zh) "
+            "from export_winback_list) "
             "and (select count(*) = count(suggested_action_zh) from export_churn_warning_list)"
         ),
     }
@@ -151,7 +155,7 @@ def _fill(lake: Any, world: Any) -> None:
             _day(day),
             [
                 {"user_id": user, "churn_probability": chance[user], "raw_score": 0.0,
-                 "user_value": float(10 + number % 13), "reason_1_code": "order_overdue", "reason_1_en": "silent",
+                 "user_value": 100.0 if user == "u2" else float(10 + number % 13), "reason_1_code": "order_overdue", "reason_1_en": "silent",
                  "reason_1_zh": "沉默"}
                 for number, user in enumerate(USERS)
                 if _active_lately(user, day, world)

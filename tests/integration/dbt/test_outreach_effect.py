@@ -1,4 +1,4 @@
-"""The effect of a campaign is estimated with an interval that holds the true one (benchmarks/outreach_effect.py in small)."""
+"""The interval of a campaign's estimated effect holds the true one (benchmarks/outreach_effect.py in small)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from userops.simulate import CampaignOptions
 from userops.simulate.trials import Trial, write_trials
 
-SEEDS, USERS = 100, 1_000
+SEEDS, USERS = 100, 3_000
 EFFECTS = {"return": "return_rate_difference", "contact": "contact_effect", "revenue": "revenue_difference"}
 
 
@@ -53,7 +53,7 @@ def test_contacted_against_held_out_is_the_wrong_comparison(trials: Any) -> None
     (naive,) = connection.execute(
         "select avg(contacted_return_rate - holdout_return_rate) from effect where segment_type = 'all'"
     ).fetchone()
-    assert naive < sum(trial.contact_effect for trial in made) / SEEDS - 0.02
+    assert naive < sum(trial.contact_effect for trial in made) / SEEDS - 0.01
 
 
 def test_the_sample_ratio_is_in_order_and_a_broken_draw_is_not(trials: Any) -> None:

@@ -168,8 +168,8 @@ BREAKS = {
         "0.1",
     ),
     "a list that is too long for its team": (
-        "insert into churn_warning_list select * replace ('default' as team, 10 + number as rank, 'u2' as user_id) "
-        "from churn_warning_list, range(501) as t (number) where rank = 2",
+        "insert into churn_warning_list select listed.* replace (2 + number as rank, 'u2' as user_id) "
+        "from churn_warning_list as listed, range(1, 501) as more (number) where rank = 2",
         "churn_warning_list",
         "listed=502",
     ),

@@ -51,13 +51,13 @@ def test_a_campaign_writes_what_it_leaves_and_the_truth_the_same_each_time(tmp_p
     again = simulate_campaign(tmp_path / "b", published, DAY, CampaignOptions(effect=0.5))
     for name in ("outreach", "visits", "truth"):
         assert getattr(first, name).read_bytes() == getattr(again, name).read_bytes(), name
-    calls = list(csv.DictReader(first.outreach.open(encoding="utf-8")))
+    calls = list(csv.DictReader(first.outreach.read_text(encoding="utf-8").splitlines()))
     truth = {row["user_id"]: row for row in pq.read_table(first.truth).to_pylist()}
     assert len(calls) == first.contacted == sum(row["contacted"] for row in truth.values()) > 50
     assert {call["uid"] for call in calls} == {user for user, row in truth.items() if row["contacted"]}
     assert first.held_out == 40
     assert first.listed == 160
-    visits = [json.loads(line) for line in gzip.open(first.visits, "rt", encoding="utf-8")]
+    visits = [json.loads(line) for line in gzip.decompress(first.visits.read_bytes()).splitlines()]
     assert {(visit["uid"], visit["ts"][:10]) for visit in visits} == {
         (user, str(row["returns_on"])) for user, row in truth.items() if row["brought_back"]
     }

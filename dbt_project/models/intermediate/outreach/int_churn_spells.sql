@@ -32,7 +32,7 @@ days_before as (
         on
             spells.user_id = days.user_id
             and spells.last_active_date >= days.activity_date
-            and {{ add_days("spells.last_active_date", "-" ~ [value_days, 90] | max) }} < days.activity_date
+            and {{ add_days("spells.last_active_date", "-greatest(" ~ value_days ~ ", 90)") }} < days.activity_date
 
 ),
 

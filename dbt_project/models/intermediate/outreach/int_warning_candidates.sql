@@ -1,5 +1,6 @@
 {{ config(materialized="view") }}
-{%- set settings = var("warning_list") %}
+{%- set settings = var("warning_list") -%}
+{%- set days_of_grace = range(1, settings.leave_after_days | int(3)) %}
 
 with
 
@@ -33,16 +34,16 @@ lately as (
         coalesce(decisions.action = 'add', false) as is_added_by_hand,
         coalesce(decisions.action = 'remove', false) as is_removed_by_hand,
         scores.churn_probability >= {{ settings.stay_probability }}
-        {%- for days in range(1, settings.leave_after_days) %}
+        {% for days in days_of_grace %}
         or coalesce(scores_{{ days }}.churn_probability >= {{ settings.stay_probability }}, false)
-        {%- endfor %} as may_stay
+        {% endfor %} as may_stay
     from scores
-    {%- for days in range(1, settings.leave_after_days) %}
+    {% for days in days_of_grace %}
     left join {{ ref("fct_churn_scores") }} as scores_{{ days }}
         on
             scores.user_id = scores_{{ days }}.user_id
             and {{ add_days("scores.as_of_date", -days) }} = scores_{{ days }}.as_of_date
-    {%- endfor %}
+    {% endfor %}
     left join decisions
         on
             scores.user_id = decisions.user_id
@@ -80,14 +81,12 @@ kept as (
 
     select rhythms.*
     from rhythms
-    {%- if settings.hand_over.enabled %}
     left join {{ ref("int_list_dates") }} as dates
         on rhythms.as_of_date = dates.as_of_date
     where
         rhythms.is_added_by_hand
         or rhythms.days_silent is null
-        or rhythms.days_silent < {{ handed_over_after_days("rhythms.usual_gap_days", "dates.default_gap_days") }}
-    {%- endif %}
+        or not {{ is_handed_over("rhythms.days_silent", "rhythms.usual_gap_days", "dates.default_gap_days") }}
 
 ),
 

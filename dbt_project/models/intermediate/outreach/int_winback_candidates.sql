@@ -1,10 +1,5 @@
 {{ config(materialized="view") }}
-{%- set settings = var("winback_list") -%}
-{%- set groups = [
-    ["by_band", ["silence_band"], "overall.return_rate"],
-    ["by_tier", ["silence_band", "value_tier"], "by_band.return_rate"],
-    ["by_channel", ["silence_band", "value_tier", "channel"], "by_tier.return_rate"],
-] %}
+{%- set settings = var("winback_list") %}
 
 with
 
@@ -59,20 +54,44 @@ overall as (
 
 ),
 
-{% for name, columns, larger_rate in groups -%}
-{{ name }}_counts as (
+by_band as (
 
     select
         as_of_date,
-        {{ columns | join(", ") }},
+        silence_band,
         count(*) as users,
         sum(has_returned) as returned
     from exposures
-    group by as_of_date, {{ columns | join(", ") }}
+    group by as_of_date, silence_band
 
 ),
 
-{% endfor -%}
+by_tier as (
+
+    select
+        as_of_date,
+        silence_band,
+        value_tier,
+        count(*) as users,
+        sum(has_returned) as returned
+    from exposures
+    group by as_of_date, silence_band, value_tier
+
+),
+
+by_channel as (
+
+    select
+        as_of_date,
+        silence_band,
+        value_tier,
+        channel,
+        count(*) as users,
+        sum(has_returned) as returned
+    from exposures
+    group by as_of_date, silence_band, value_tier, channel
+
+),
 
 churned as (
 
@@ -103,24 +122,31 @@ rated as (
 
     select
         churned.*,
-        coalesce(by_channel.users, 0) as similar_users,
-        coalesce(by_channel.returned, 0) as similar_returned,
         overall.return_rate as overall_rate,
-        {%- for name, columns, larger_rate in groups %}
-        coalesce({{ name }}.users, 0) as {{ name }}_users,
-        coalesce({{ name }}.returned, 0) as {{ name }}_returned{{ "," if not loop.last }}
-        {%- endfor %}
+        coalesce(by_band.users, 0) as by_band_users,
+        coalesce(by_band.returned, 0) as by_band_returned,
+        coalesce(by_tier.users, 0) as by_tier_users,
+        coalesce(by_tier.returned, 0) as by_tier_returned,
+        coalesce(by_channel.users, 0) as similar_users,
+        coalesce(by_channel.returned, 0) as similar_returned
     from churned
     inner join overall
         on churned.as_of_date = overall.as_of_date
-    {%- for name, columns, larger_rate in groups %}
-    left join {{ name }}_counts as {{ name }}
+    left join by_band
         on
-            churned.as_of_date = {{ name }}.as_of_date
-            {%- for column in columns %}
-            and {{ "coalesce(churned.channel, '')" if column == "channel" else "churned." ~ column }} = {{ name }}.{{ column }}
-            {%- endfor %}
-    {%- endfor %}
+            churned.as_of_date = by_band.as_of_date
+            and churned.silence_band = by_band.silence_band
+    left join by_tier
+        on
+            churned.as_of_date = by_tier.as_of_date
+            and churned.silence_band = by_tier.silence_band
+            and churned.value_tier = by_tier.value_tier
+    left join by_channel
+        on
+            churned.as_of_date = by_channel.as_of_date
+            and churned.silence_band = by_channel.silence_band
+            and churned.value_tier = by_channel.value_tier
+            and coalesce(churned.channel, '') = by_channel.channel
 
 ),
 
@@ -172,9 +198,7 @@ select
     rates.user_value > 0
     and (
         rates.days_silent >= {{ var("churn").active_window_days }}
-        {%- if var("warning_list").hand_over.enabled %}
-        or rates.days_silent >= {{ handed_over_after_days("rates.usual_gap_days", "rates.default_gap_days") }}
-        {%- endif %}
+        or {{ is_handed_over("rates.days_silent", "rates.usual_gap_days", "rates.default_gap_days") }}
     ) as can_enter,
     coalesce(decisions.action = 'add', false) as is_added_by_hand,
     coalesce(decisions.action = 'remove', false) as is_removed_by_hand,

@@ -85,9 +85,10 @@ explained as (
         triggers.main_value,
         triggers.main_returns,
         triggers.main_similar_returns,
-        {%- for kind in kinds %}
-        triggers.{{ kind }}_value{{ "," if not loop.last }}
-        {%- endfor %}
+        triggers.campaign_value,
+        triggers.coupon_value,
+        triggers.category_value,
+        triggers.channel_value
     from listed
     left join triggers_by_kind as triggers
         on

@@ -1,5 +1,5 @@
 {%- set settings = var("outreach").effect -%}
-{%- set z = settings.interval_z -%}
+{%- set z = settings.interval_z | float -%}
 {%- set segments = ["reason", "action", "value_tier", "team"] -%}
 {#- Above this, the shares of the two arms are one in a thousand's chance: chi-square with one degree of freedom. -#}
 {%- set sample_ratio_limit = 10.828 %}
