@@ -143,9 +143,9 @@
     {% if execute %}
     {% set dates = list_dates_to_write() %}
     {{ forget_list_dates() }};
-    delete from pipeline_state.list_dates_to_write
+    delete from pipeline_state.dates_to_list
     where model_name = '{{ this.identifier }}';
-    insert into pipeline_state.list_dates_to_write
+    insert into pipeline_state.dates_to_list
     select '{{ this.identifier }}', cast(dates.as_of_date as date)
     from (values {% for day in dates %}('{{ day }}'){{ ", " if not loop.last }}{% endfor %}) as dates (as_of_date)
     {% endif %}
@@ -156,7 +156,7 @@
 {% macro continue_contact_lists() %}
     {% if execute %}
     {% set dates = run_query(
-        "select as_of_date from pipeline_state.list_dates_to_write where model_name = '" ~ this.identifier
+        "select as_of_date from pipeline_state.dates_to_list where model_name = '" ~ this.identifier
         ~ "' order by as_of_date"
     ) %}
     {% set columns = get_quoted_csv(adapter.get_columns_in_relation(this) | map(attribute="name")) %}

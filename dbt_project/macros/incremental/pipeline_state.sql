@@ -11,7 +11,7 @@
     rebuilt_users  the users of those that did not: of a model by date everybody who had or has a row on a rebuilt date,
                    of a model by user those whose rows were made again. Models by user follow this log.
     credited_identities  the identities int_events was built with.
-    list_dates_to_write  per model: the list dates its latest run had to write, see macros/outreach.sql.
+    dates_to_list  per model: the list dates its latest run had to write, see macros/outreach.sql.
 
     All are written inside the model's own transaction: the table and what it remembers move together or not at all.
 #}
@@ -44,7 +44,7 @@
         id {{ dbt.type_string() }} not null,
         user_id {{ dbt.type_string() }} not null
     );
-    create table if not exists pipeline_state.list_dates_to_write (
+    create table if not exists pipeline_state.dates_to_list (
         model_name {{ dbt.type_string() }} not null,
         as_of_date date not null
     );
