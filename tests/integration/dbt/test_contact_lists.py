@@ -95,6 +95,11 @@ def test_lists_day_by_day_are_those_made_at_once(lake: Any, warehouse: Any, worl
     warehouse.run(_day(LIST_DAYS[-1]), *SELECTED, **settings)
     different = [name for name in LISTS if warehouse.query(f"from {name} order by all") != day_by_day[name]]
     assert different == []
+    paths = ("intermediate/outreach", "marts/outreach", "marts/churn", "exports")
+    tests = warehouse.run(
+        _day(LIST_DAYS[-1]), "--select", *(f"path:models/{path}" for path in paths), command="test", **settings
+    )
+    assert sum(result.node.resource_type == "unit_test" for result in tests) >= 10
 
 
 def _facts(warehouse: Any) -> dict[str, Any]:
@@ -155,7 +160,8 @@ def _fill(lake: Any, world: Any) -> None:
             _day(day),
             [
                 {"user_id": user, "churn_probability": chance[user], "raw_score": 0.0,
-                 "user_value": 100.0 if user == "u2" else float(10 + number % 13), "reason_1_code": "order_overdue", "reason_1_en": "silent",
+                 "user_value": 100.0 if user == "u2" else float(10 + number % 13),
+                 "reason_1_code": "order_overdue", "reason_1_en": "silent",
                  "reason_1_zh": "沉默"}
                 for number, user in enumerate(USERS)
                 if _active_lately(user, day, world)
