@@ -14,13 +14,14 @@ from rich.table import Table
 from userops import __version__
 from userops.business_date import parse_business_date, yesterday
 from userops.config import Settings, load_settings
+from userops.definitions.list_commands import list_app
 from userops.delivery.command import deliver_command
 from userops.docs.commands import docs_app
 from userops.errors import UseropsError
 from userops.ingest.commands import print_status, quarantine_app
 from userops.log import configure_logging
 from userops.onboard.command import check_command, onboard_command
-from userops.simulate.command import simulate_command
+from userops.simulate.command import campaign_command, simulate_command
 from userops.steps import (
     DAILY_STEPS,
     INDEPENDENT_STEPS,
@@ -46,12 +47,14 @@ AsOf = Annotated[
 ]
 
 app.command("simulate")(simulate_command)
+app.command("simulate-campaign")(campaign_command)
 app.command("onboard")(onboard_command)
 app.command("check")(check_command)
 app.command("deliver")(deliver_command)
 
 
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(list_app, name="list")
 app.add_typer(docs_app, name="docs")
 for _point in entry_points(group="userops.commands"):  # of packages that `userops` itself may not import
     app.add_typer(_point.load(), name=_point.name)

@@ -315,13 +315,119 @@ class SegmentSettings(_Section):
         return self
 
 
-class WarningListSettings(_Section):
-    """What goes on the daily churn-warning list."""
+class HandOverSettings(_Section):
+    """When a user goes from the churn-warning list over to the win-back list."""
 
-    max_users: PositiveInt = Field(500, description="longest list")
-    min_probability: float = Field(0.30, ge=0.0, le=1.0, description="lowest churn probability that is listed")
+    enabled: bool = Field(
+        True, description="whether users silent past `lifecycle.churned_after_days` leave the warning list"
+    )
+    gap_factor: float = Field(
+        3.0, gt=1.0, description="but never before a silence of so many of the user's own usual gaps"
+    )
+
+
+class WarningListSettings(_Section):
+    """What goes on the daily churn-warning list, and what keeps people from hopping on and off."""
+
+    max_users: PositiveInt = Field(500, description="longest list of a team that has no limit of its own")
+    min_probability: float = Field(0.30, ge=0.0, le=1.0, description="churn probability from which a user enters")
+    stay_probability: float = Field(0.20, ge=0.0, le=1.0, description="who is listed stays at or above this one")
+    leave_after_days: PositiveInt = Field(3, description="days below it after which a listed user leaves")
+    keep_factor: float = Field(
+        1.25, ge=1.0, description="a full list gives a user's place away for so many times the expected loss"
+    )
+    rest_days: int = Field(7, ge=0, description="days a listed user who was active again is left alone")
     high_risk: float = Field(0.70, ge=0.0, le=1.0, description="probability from which the band is `high`")
     medium_risk: float = Field(0.50, ge=0.0, le=1.0, description="probability from which the band is `medium`")
+    hand_over: HandOverSettings = HandOverSettings()
+
+    @model_validator(mode="after")
+    def _stay_below_enter(self) -> Self:
+        if self.stay_probability > self.min_probability:
+            raise ValueError("stay_probability not above min_probability")
+        return self
+
+
+class WinbackListSettings(_Section):
+    """Which churned users are worth calling. Similar users: same value tier, length of silence and channel."""
+
+    max_users: PositiveInt = Field(300, description="longest list of a team that has no limit of its own")
+    max_silence_days: PositiveInt = Field(365, description="users silent for longer are not called")
+    return_days: PositiveInt = Field(30, description="days within which similar users have to have come back")
+    lookback_days: PositiveInt = Field(730, description="days of history that similar users are taken from")
+    prior_users: PositiveInt = Field(
+        50, description="weight, in users, of the next larger group in the return rate of a group"
+    )
+    keep_factor: float = Field(
+        1.25, ge=1.0, description="a full list gives a user's place away for so many times the expected value"
+    )
+    trigger_days: PositiveInt = Field(7, description="a campaign or call up to so many days before a return counts")
+    min_returns: PositiveInt = Field(5, description="fewest returns of similar users that are told about")
+    min_trigger_share: float = Field(
+        0.10, gt=0.0, le=1.0, description="and the least share of them that something preceded, to be told about"
+    )
+
+
+class TeamSettings(_Section):
+    """A team that works on the lists. Of the teams whose conditions all hold, a user goes to the first."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="short name of the team")
+    regions: tuple[str, ...] = Field((), description="regions of its users; empty: any")
+    channels: tuple[str, ...] = Field((), description="preferred channels of its users; empty: any")
+    value_tiers: tuple[Literal["high", "medium", "low"], ...] = Field((), description="value tiers; empty: any")
+    share: float | None = Field(
+        None, gt=0.0, lt=1.0, description="share of the users that got so far, chosen by a hash of the user id"
+    )
+    max_warning_users: PositiveInt | None = Field(None, description="longest churn-warning list of the team")
+    max_winback_users: PositiveInt | None = Field(None, description="longest win-back list of the team")
+
+
+class HoldoutSettings(_Section):
+    """Users kept off the lists at random, so that what the calls bring can be measured."""
+
+    share: float = Field(0.10, ge=0.0, lt=1.0, description="share of the users kept off; 0: nobody, and no effect")
+    salt: str = Field("userops", min_length=1, description="another salt is another draw")
+    window: Literal["month", "quarter", "year"] = Field(
+        "quarter", description="a user keeps the draw for so long; then everybody is drawn anew"
+    )
+
+
+class SuppressionSettings(_Section):
+    """Who is left alone although the list would have them."""
+
+    contacted_days: int = Field(14, ge=0, description="days after a contact without another one; 0: no rest")
+    complaint_kinds: tuple[str, ...] = Field(
+        ("complaint", "ticket"), description="kinds of feedback that have to be settled first"
+    )
+    open_statuses: tuple[str, ...] = Field(
+        ("open", "new", "pending", "in_progress", "reopened", "待处理", "处理中"),
+        description="their statuses that are not settled; without a status it is `resolved_at`",
+    )
+    complaint_max_days: PositiveInt = Field(90, description="days after which an open one is taken for forgotten")
+
+
+class EffectSettings(_Section):
+    """How the effect of the lists is measured."""
+
+    window_days: PositiveInt = Field(30, description="days from the first listing on in which a return counts")
+    interval_z: float = Field(1.959964, gt=0.0, description="normal quantile of the intervals; 1.959964 makes 95 %")
+
+
+class OutreachSettings(_Section):
+    """What both lists have in common: teams, hold-out, suppression, and how the effect is measured."""
+
+    teams: tuple[TeamSettings, ...] = Field((), description="teams; none: one team called `default`")
+    holdout: HoldoutSettings = HoldoutSettings()
+    suppression: SuppressionSettings = SuppressionSettings()
+    effect: EffectSettings = EffectSettings()
+
+    @model_validator(mode="after")
+    def _team_names_differ(self) -> Self:
+        names = [team.name for team in self.teams]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"a `name` of its own for every team; {', '.join(repeated)} is used twice")
+        return self
 
 
 class GateSettings(_Section):
@@ -419,6 +525,8 @@ class Settings(BaseSettings):
     mlflow: MlflowSettings = MlflowSettings()
     segments: SegmentSettings = SegmentSettings()
     warning_list: WarningListSettings = WarningListSettings()
+    winback_list: WinbackListSettings = WinbackListSettings()
+    outreach: OutreachSettings = OutreachSettings()
     gates: GateSettings = GateSettings()
     identity: IdentitySettings = IdentitySettings()
     ledger: LedgerSettings = LedgerSettings()
@@ -463,6 +571,7 @@ class Paths:
         self.taxonomy_file = config / "event_taxonomy.csv"
         self.identity_unbind_file = config / "identity_unbind.csv"
         self.exchange_rates_file = config / "exchange_rates.csv"
+        self.manual_list_file = config / "warning_list_manual.csv"
 
         self.landing = home / "landing"
         self.fetched = home / "fetched"

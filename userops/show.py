@@ -34,8 +34,8 @@ select
     rank, user_id, risk_band, churn_probability, expected_loss, currency,
     reason_1_en, reason_1_zh,
     suggested_action_en, suggested_action_zh
-from churn_warning_list
-where as_of_date = (select max(as_of_date) from churn_warning_list)
+from export_churn_warning_list
+where as_of_date = (select max(as_of_date) from export_churn_warning_list)
 order by rank
 limit ?
 """
@@ -87,7 +87,7 @@ def _print_funnels(connection: duckdb.DuckDBPyConnection, console: Console) -> N
 
 
 def _print_warning_list(connection: duckdb.DuckDBPyConnection, console: Console, rows: int) -> None:
-    latest = connection.execute("select max(as_of_date), count(*) from churn_warning_list").fetchone()
+    latest = connection.execute("select max(as_of_date), count(*) from export_churn_warning_list").fetchone()
     as_of = latest[0] if latest else None
     if as_of is None:
         console.print(

@@ -31,7 +31,7 @@ CONTRACT_TABLES = (
     "dim_users", "fct_sessions", "fct_user_days", "fct_orders", "fct_order_items", "dim_user_personas",
     "dim_user_personas_history", "fct_user_tiers", "fct_user_tier_moves", "fct_user_tags",
     "fct_lifecycle_stages", "agg_lifecycle_daily", "agg_growth_accounting", "fct_funnel_progress",
-    "agg_funnel_conversion", "agg_engagement_daily", "fct_churn_scores", "churn_warning_list",
+    "agg_funnel_conversion", "agg_engagement_daily", "fct_churn_scores", "churn_warning_list", "winback_list",
     "agg_ingest_reconciliation", "agg_retention_cohorts", "agg_repeat_purchase", "agg_purchase_numbers",
     "agg_activation_candidates", "agg_referrals", "agg_user_paths", "dim_dates",
     "agg_lifecycle_transitions", "agg_growth_accounting_by_segment", "dim_product_stage",
@@ -48,7 +48,16 @@ _FEWEST_ROWS = 100
 #: Tables that may shrink by their nature: today's list says nothing about yesterday's length, and an unbind list or a
 #: higher limit ends hubs; paths and activation candidates look at the last weeks only.
 _MAY_SHRINK = frozenset(
-    {"churn_warning_list", "fct_user_tags", "agg_identity_hubs", "agg_user_paths", "agg_activation_candidates"}
+    {
+        "churn_warning_list",
+        "export_churn_warning_list",
+        "winback_list",
+        "export_winback_list",
+        "fct_user_tags",
+        "agg_identity_hubs",
+        "agg_user_paths",
+        "agg_activation_candidates",
+    }
 )
 
 
@@ -65,7 +74,7 @@ def marts_suites(
     suites = [_contract(built), _no_personal_data()]
     for domain in _DOMAINS:
         suites += domain.suites(tables)
-    suites += churn.suites(tables, settings.warning_list)
+    suites += churn.suites(tables, settings.warning_list, settings.winback_list, settings.outreach)
     kept = [suite for suite in suites if suite.schema != "information_schema"]
     return [suite for suite in suites if suite not in kept] + [
         _with_row_count(suite, published_rows.get(suite.table, 0)) for suite in kept

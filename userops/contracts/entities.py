@@ -319,6 +319,44 @@ _IDENTITY_LINKS = Entity(
     one_of=("linked_anonymous_id", "linked_user_id"),
 )
 
+_OUTREACH = Entity(
+    name="outreach",
+    key="outreach_id",
+    derived_key=True,
+    time_columns=("outreach_time",),
+    columns=(
+        Column(
+            "outreach_id",
+            _ID,
+            "id of the contact or attempt; a hash of the row where the export has none",
+            "触达记录 ID；没有时取整行哈希",
+        ),
+        Column("user_id", _ID, "id of the user", "用户 ID", required=True),
+        Column("outreach_time", _TS, "when it was tried, UTC", "触达时间（UTC）", required=True),
+        Column("list_name", _TEXT, "churn_warning, winback, or another occasion's own word", "来源名单"),
+        Column("list_date", _DATE, "as-of date of the list it was done from", "名单日期"),
+        Column("operator_id", _ID, "staff id of who did it, never a name", "经办人工号（不用姓名）"),
+        Column("team", _TEXT, "team of the operator", "团队"),
+        Column(
+            "contacted",
+            _BOOL,
+            "whether the user was reached out to; false: tried or decided against. Empty counts as true",
+            "是否已触达；空视为是",
+        ),
+        Column("channel", _TEXT, "phone, sms, push, email, wechat, ...", "触达渠道"),
+        Column("answered", _BOOL, "whether the user answered", "用户是否回应"),
+        Column("offer", _TEXT, "code of what was offered: a coupon, points, nothing", "提供的权益"),
+        Column("result", _TEXT, "outcome in the team's own words: interested, refused, ...", "触达结果"),
+        Column(
+            "updated_at",
+            _TS,
+            "when this version was written, UTC; the latest version wins",
+            "该版本更新时间（UTC），最新者生效",
+        ),
+        _PROPERTIES,
+    ),
+)
+
 ENTITIES: dict[str, Entity] = {
     item.name: item
     for item in (
@@ -330,6 +368,7 @@ ENTITIES: dict[str, Entity] = {
         _CAMPAIGN_TOUCHES,
         _PRODUCTS,
         _IDENTITY_LINKS,
+        _OUTREACH,
     )
 }
 

@@ -63,7 +63,7 @@ def load_exchange_rates(settings: Settings) -> list[ExchangeRate]:
         return []
     first_line: dict[tuple[str, date], str] = {}
     rates = []
-    for where, row in _csv_rows(file, _columns("exchange_rates")):
+    for where, row in csv_rows(file, _columns("exchange_rates")):
         rate = _exchange_rate(where, row, settings.project.currency)
         earlier = first_line.setdefault((rate.currency, rate.rate_date), where)
         if earlier != where:
@@ -147,7 +147,7 @@ def _columns(name: str) -> list[str]:
     return [column for column, _ in CONTROL_COLUMNS[name]]
 
 
-def _csv_rows(file: Path, names: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
+def csv_rows(file: Path, names: list[str]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield (file and line, fields without surrounding blanks) of a configuration table with exactly these columns."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:
@@ -206,7 +206,7 @@ def _exchange_rate(where: str, row: Mapping[str, str], project_currency: str) ->
 
 def _read_unbind(file: Path) -> list[dict[str, str]]:
     first_line: dict[tuple[str, str], str] = {}
-    for where, row in _csv_rows(file, _columns("identity_unbind")):
+    for where, row in csv_rows(file, _columns("identity_unbind")):
         empty = next((name for name, value in row.items() if not value), None)
         if empty:
             raise ConfigError(where, f"an empty {empty}", "a device id and a user id", "fill it in, or remove the line")
@@ -217,7 +217,7 @@ def _read_unbind(file: Path) -> list[dict[str, str]]:
 
 
 def _read_taxonomy(file: Path) -> list[dict[str, Any]]:
-    rows = [_taxonomy_row(where, row) for where, row in _csv_rows(file, _columns("event_taxonomy"))]
+    rows = [_taxonomy_row(where, row) for where, row in csv_rows(file, _columns("event_taxonomy"))]
     seen: set[str] = set()
     for row in rows:
         if row["event_name"] in seen:

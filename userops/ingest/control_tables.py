@@ -91,6 +91,13 @@ CONTROL_COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
         ("anonymous_id", "VARCHAR"),
         ("user_id", "VARCHAR"),
     ),
+    "list_overrides": (
+        ("list_name", "VARCHAR"),
+        ("user_id", "VARCHAR"),
+        ("action", "VARCHAR"),
+        ("valid_from", "DATE"),
+        ("valid_until", "DATE"),
+    ),
     "exchange_rates": (
         ("rate_date", "DATE"),
         ("currency", "VARCHAR"),

@@ -4,7 +4,11 @@
 read). The same options always give the same bytes.
 """
 
+from userops.simulate.campaign import CampaignOptions, CampaignResult, simulate_campaign
 from userops.simulate.options import DirtKind, SimulationOptions
 from userops.simulate.simulator import SimulationProgress, SimulationResult, simulate
 
-__all__ = ["DirtKind", "SimulationOptions", "SimulationProgress", "SimulationResult", "simulate"]
+__all__ = [
+    "CampaignOptions", "CampaignResult", "DirtKind", "SimulationOptions", "SimulationProgress", "SimulationResult",
+    "simulate", "simulate_campaign",
+]  # fmt: skip

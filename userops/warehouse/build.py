@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from userops.definitions.funnels import write_funnels
+from userops.definitions.list_overrides import write_list_overrides
 from userops.definitions.tags import write_tags
 from userops.ingest.control import (
     write_batches,
@@ -25,6 +26,7 @@ def build_base(context: StepContext) -> StepReport:
     write_funnels(settings)
     write_tags(settings)
     write_unbind(settings)
+    write_list_overrides(settings)
     write_exchange_rates(settings)
     with open_ledger(settings) as ledger:
         write_notes(settings, ledger)

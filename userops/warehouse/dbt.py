@@ -78,6 +78,8 @@ def dbt_vars(
         "aarrr": settings.aarrr.model_dump(mode="json"),
         "churn": settings.churn.model_dump(mode="json"),
         "warning_list": settings.warning_list.model_dump(mode="json"),
+        "winback_list": settings.winback_list.model_dump(mode="json"),
+        "outreach": settings.outreach.model_dump(mode="json"),
         "funnel_max_steps": funnel_max_steps,
         "funnels_fingerprint": _funnels_fingerprint(settings),
         "feature_dates": [as_of.isoformat()],

@@ -12,6 +12,7 @@
                    of a model by user those whose rows were made again. Models by user follow this log.
     credited_identities  the identities int_events was built with.
     passed_tests   per data test of an incremental model: the last rebuild in the model's log that it has passed on.
+    dates_to_list  per model: the list dates its latest run had to write, see macros/outreach.sql.
 
     All but the last are written inside the model's own transaction: the table and what it remembers move together or not
     at all.
@@ -49,6 +50,10 @@
     create table if not exists pipeline_state.passed_tests (
         test_id {{ dbt.type_string() }} not null,
         rebuild bigint not null
+    );
+    create table if not exists pipeline_state.dates_to_list (
+        model_name {{ dbt.type_string() }} not null,
+        as_of_date date not null
     );
 {% endmacro %}
 

@@ -28,8 +28,11 @@ from userops.warehouse.dbt import dbt_environment, dbt_vars
 PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 UNDATED = date(1970, 1, 1)
 FUNNEL_STEPS = 4
-#: What a run without a selection builds: all but features and warning list (nobody is scored; the scores are empty).
-WITHOUT_CHURN = ["--exclude", "path:models/intermediate/churn", "churn_warning_list"]
+#: What a run without a selection builds: all but features and lists (nobody is scored, and lists of each run are kept).
+WITHOUT_CHURN = [
+    "--exclude", "path:models/intermediate/churn", "path:models/intermediate/outreach", "path:models/marts/outreach",
+    "path:models/exports", "churn_warning_list", "winback_list",
+]  # fmt: skip
 
 Row = Mapping[str, Any]
 
@@ -111,6 +114,13 @@ class Lake:
         """Write the empty file of an entity, which the marts learn its columns from."""
         file = self.root / "raw" / entity_name / f"event_date={UNDATED}" / "_schema.parquet"
         self._write_table(file, _lake_columns(ENTITIES[entity_name], without), [])
+
+    def set_scores(self, day: date, rows: Sequence[Row], version: str = "m1") -> None:
+        """Write the churn scores of one date; columns a row does not name are null."""
+        names = [name for name, _ in SCORE_COLUMNS["churn"]]
+        columns = ", ".join(f"{name} {data_type}" for name, data_type in SCORE_COLUMNS["churn"])
+        values = [[{**row, "model_version": version}.get(name) for name in names] for row in rows]
+        self._write_table(self.root / "scores" / "churn" / f"as_of_date={day}" / f"{version}.parquet", columns, values)
 
     def set_control(self, name: str, rows: Sequence[Sequence[Any]]) -> None:
         """Replace a control table."""

@@ -131,7 +131,7 @@ def metrics(random_shop: Mapping[str, Any], lake: Any, warehouse: Any, tmp_path:
     shutil.copy(settings.paths.warehouse, settings.paths.published_duckdb)
     with duckdb.connect(str(settings.paths.published_duckdb)) as published:
         published.execute(
-            "create or replace table churn_warning_list as select * from "
+            "create or replace table export_churn_warning_list as select * from "
             "(values (DATE '2024-03-10', 'u1', 9.5, 'high'), (DATE '2024-03-10', 'u2', 0.5, 'low')) "
             "as list (as_of_date, user_id, expected_loss, risk_band)"
         )

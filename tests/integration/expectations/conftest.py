@@ -165,8 +165,32 @@ MARTS = {
     "churn_warning_list": """
         select *, 'call' as suggested_action_en, '电话回访' as suggested_action_zh,
             row_number() over (order by user_id)::integer as rank, 'high' as risk_band,
-            (100 * churn_probability)::decimal(18, 4) as expected_loss
+            (100 * churn_probability)::decimal(18, 4) as expected_loss, 'default' as team, 1 as days_on_list,
+            as_of_date as first_warned_on, false as is_manual, false as is_holdout
         from fct_churn_scores""",
+    "export_churn_warning_list": "select * exclude (is_holdout) from churn_warning_list where not is_holdout",
+    "winback_list": """
+        select date '2024-06-30' as as_of_date, 'anon:d3' as user_id, number as rank, 0.2 as return_probability,
+            10.0 - number as expected_value, 'default' as team, number = 2 as is_holdout, false as is_manual,
+            5 as similar_users, 1 as similar_returned
+        from (values (1)) as t (number)""",
+    "export_winback_list": "select * exclude (is_holdout) from winback_list where not is_holdout",
+    "agg_list_suppressions": """
+        select 'winback' as list_name, date '2024-06-30' as as_of_date, 'opted_out' as reason, 3 as users""",
+    "agg_winback_triggers": """
+        select date '2024-06-30' as as_of_date, 'high' as value_tier, 1 as silence_band, 'coupon' as trigger_kind,
+            'c1' as trigger_value, 2 as returns_after, 5 as similar_returns""",
+    "fct_outreach": """
+        select 'o1' as outreach_id, 'u1' as user_id, date '2024-06-20' as outreach_date, date '2024-06-19' as list_date,
+            date '2024-06-28' as returned_on, false as is_holdout, true as is_contacted""",
+    "agg_outreach_effect": """
+        select 'churn_warning' as list_name, date '2024-04-01' as experiment_from, 'all' as segment_type,
+            'all' as segment_value, 90 as listed_users, 10 as holdout_users, 60 as contacted_users,
+            45 as listed_returned, 4 as holdout_returned, 30 as contacted_returned,
+            0.5 as listed_return_rate, 0.4 as listed_return_rate_low, 0.6 as listed_return_rate_high,
+            0.4 as holdout_return_rate, 0.2 as holdout_return_rate_low, 0.7 as holdout_return_rate_high,
+            0.1 as return_rate_difference, -0.2 as return_rate_difference_low, 0.4 as return_rate_difference_high,
+            true as is_sample_ratio_ok""",
     "fct_persona_segments": """
         select user_id, date '2024-06-30' as as_of_date, 'S01' as segment_id, 0.5 as distance
         from (values ('u1'), ('u2')) as t (user_id)""",

@@ -166,6 +166,37 @@ BREAKS = {
         "churn_warning_list",
         "0.1",
     ),
+    "a list that is too long for its team": (
+        "insert into churn_warning_list select listed.* replace (2 + number as rank, 'u2' as user_id) "
+        "from churn_warning_list as listed, range(1, 501) as more (number) where rank = 2",
+        "churn_warning_list",
+        "listed=502",
+    ),
+    "somebody held out who is handed out": (
+        "update churn_warning_list set is_holdout = true where rank = 2",
+        "export_churn_warning_list",
+        "user_id=u2",
+    ),
+    "somebody on both lists": (
+        "update export_winback_list set user_id = 'u1'",
+        "export_winback_list",
+        "user_id=u1",
+    ),
+    "a chance to come back that is none": (
+        "update winback_list set return_probability = 0",
+        "winback_list",
+        "return_probability",
+    ),
+    "an effect outside its interval": (
+        "update agg_outreach_effect set return_rate_difference = 0.5",
+        "agg_outreach_effect",
+        "0.5",
+    ),
+    "a return before the contact": (
+        "update fct_outreach set returned_on = date '2024-06-20'",
+        "fct_outreach",
+        "returned_on",
+    ),
     "accounts that do not add up": (
         "update agg_ingest_reconciliation set rows_quarantined = 1",
         "agg_ingest_reconciliation",

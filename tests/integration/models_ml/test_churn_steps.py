@@ -95,7 +95,8 @@ def test_from_the_warehouse_to_the_list_and_again(
         run_dbt(settings, today.as_of, selector="lists")
     listed = _query(settings, "select * from churn_warning_list order by as_of_date, rank")
     assert [row for row in listed if row[0] == yesterday.as_of] == list_of_yesterday
-    assert len([row for row in listed if row[0] == today.as_of]) == 50
+    handed_out = _query(settings, "select as_of_date from export_churn_warning_list")
+    assert len([row for row in handed_out if row[0] == today.as_of]) == 50
 
     drift = _query(
         settings, f"select count(*), count(distinct feature) from agg_churn_feature_drift where as_of_date = '{AS_OF}'"
@@ -148,11 +149,11 @@ def _check_the_list(settings: Settings) -> None:
     rows = _query(
         settings,
         "select rank, expected_loss, churn_probability, user_id, days_silent, usual_gap_days, reason_1_code, "
-        f"reason_1_en, action_code from churn_warning_list where as_of_date = '{AS_OF}' order by rank",
+        f"reason_1_en, action_code from export_churn_warning_list where as_of_date = '{AS_OF}' order by rank",
     )
     assert [row[0] for row in rows] == list(range(1, 51))
     assert [row[1] for row in rows] == sorted((row[1] for row in rows), reverse=True)
-    assert all(row[2] >= settings.warning_list.min_probability for row in rows)
+    assert all(row[2] >= settings.warning_list.stay_probability for row in rows)
     assert "u0001" not in {row[3] for row in rows}, "refused every contact"
     assert all(row[8] for row in rows)
     told = [row for row in rows if row[6] == "silent_beyond_rhythm"]

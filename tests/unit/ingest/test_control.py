@@ -10,6 +10,7 @@ import pytest
 
 from userops.config import Settings, load_settings
 from userops.definitions.funnels import write_funnels
+from userops.definitions.list_overrides import write_list_overrides
 from userops.errors import ConfigError
 from userops.ingest import lake
 from userops.ingest.control import (
@@ -79,7 +80,7 @@ def test_taxonomy_errors(settings, text, message):
 
 
 def test_no_files_give_empty_tables(settings):
-    for write in (write_taxonomy, write_funnels, write_unbind, write_exchange_rates):
+    for write in (write_taxonomy, write_funnels, write_unbind, write_exchange_rates, write_list_overrides):
         assert pq.read_table(write(settings)).num_rows == 0
 
 

@@ -1,0 +1,150 @@
+{{ config(materialized="view") }}
+{%- set settings = var("warning_list") -%}
+{%- set days_of_grace = range(1, settings.leave_after_days | int(3)) %}
+
+with
+
+scores as (
+
+    select
+        fct_churn_scores.*,
+        percent_rank() over (partition by as_of_date order by user_value) as value_rank
+    from {{ ref("fct_churn_scores") }} as fct_churn_scores
+    where {{ up_to_as_of("as_of_date") }}
+
+),
+
+decisions as (
+
+    {{ decisions_by_hand("churn_warning") }}
+
+),
+
+-- somebody listed stays for some days below the threshold: one good day is no recovery
+lately as (
+
+    select
+        scores.as_of_date,
+        scores.user_id,
+        scores.model_version,
+        scores.churn_probability,
+        scores.user_value,
+        scores.expected_loss,
+        scores.value_rank,
+        coalesce(decisions.action = 'add', false) as is_added_by_hand,
+        coalesce(decisions.action = 'remove', false) as is_removed_by_hand,
+        scores.churn_probability >= {{ settings.stay_probability }}
+        {% for days in days_of_grace %}
+        or coalesce(scores_{{ days }}.churn_probability >= {{ settings.stay_probability }}, false)
+        {% endfor %} as may_stay
+    from scores
+    {% for days in days_of_grace %}
+    left join {{ ref("fct_churn_scores") }} as scores_{{ days }}
+        on
+            scores.user_id = scores_{{ days }}.user_id
+            and {{ add_days("scores.as_of_date", -days) }} = scores_{{ days }}.as_of_date
+    {% endfor %}
+    left join decisions
+        on
+            scores.user_id = decisions.user_id
+            and scores.as_of_date >= decisions.valid_from
+            and (decisions.valid_until is null or scores.as_of_date <= decisions.valid_until)
+
+),
+
+-- of each user the last active day that the date knows of
+rhythms as (
+
+    select
+        lately.*,
+        rhythm.activity_date as last_active_date,
+        {{ days_between("rhythm.activity_date", "lately.as_of_date") }} as days_silent,
+        case
+            when rhythm.active_days_so_far >= 3
+                then {{ share(
+                    days_between("rhythm.first_active_date", "rhythm.activity_date"), "(rhythm.active_days_so_far - 1)"
+                ) }}
+        end as usual_gap_days
+    from lately
+    left join {{ ref("int_user_rhythm") }} as rhythm
+        on
+            lately.user_id = rhythm.user_id
+            and lately.as_of_date >= rhythm.activity_date
+            and (rhythm.next_active_date is null or lately.as_of_date < rhythm.next_active_date)
+    where
+        lately.may_stay
+        or lately.is_added_by_hand
+
+),
+
+kept as (
+
+    select rhythms.*
+    from rhythms
+    left join {{ ref("int_list_dates") }} as dates
+        on rhythms.as_of_date = dates.as_of_date
+    where
+        rhythms.is_added_by_hand
+        or rhythms.days_silent is null
+        or not {{ is_handed_over("rhythms.days_silent", "rhythms.usual_gap_days", "dates.default_gap_days") }}
+
+),
+
+days_before as (
+
+    select
+        kept.as_of_date,
+        kept.user_id,
+        days.primary_channel,
+        count(*) as visits
+    from kept
+    inner join {{ ref("fct_user_days") }} as days
+        on
+            kept.user_id = days.user_id
+            and kept.last_active_date >= days.activity_date
+            and {{ add_days("kept.last_active_date", -90) }} < days.activity_date
+    where days.primary_channel is not null
+    group by kept.as_of_date, kept.user_id, days.primary_channel
+
+),
+
+channels as (
+
+    select
+        as_of_date,
+        user_id,
+        primary_channel,
+        row_number() over (
+            partition by as_of_date, user_id
+            order by visits desc, primary_channel
+        ) as channel_rank
+    from days_before
+
+)
+
+select
+    kept.as_of_date,
+    kept.user_id,
+    kept.model_version,
+    kept.churn_probability,
+    kept.user_value,
+    kept.expected_loss,
+    case
+        when kept.user_value <= 0 then 'low'
+        when kept.value_rank >= 0.8 then 'high'
+        when kept.value_rank >= 0.5 then 'medium'
+        else 'low'
+    end as value_tier,
+    kept.churn_probability >= {{ settings.min_probability }} as can_enter,
+    kept.is_added_by_hand,
+    kept.is_removed_by_hand,
+    kept.last_active_date,
+    kept.days_silent,
+    kept.usual_gap_days,
+    channels.primary_channel as channel
+from kept
+left join channels
+    on
+        kept.as_of_date = channels.as_of_date
+        and kept.user_id = channels.user_id
+        and channels.channel_rank = 1

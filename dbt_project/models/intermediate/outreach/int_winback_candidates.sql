@@ -1,0 +1,217 @@
+{{ config(materialized="view") }}
+{%- set settings = var("winback_list") %}
+
+with
+
+tiered as (
+
+    select * from {{ ref("int_churn_spells_by_date") }}
+
+),
+
+bands as (
+
+    {{ winback_silence_bands_table() }}
+
+),
+
+-- everybody who was silent long enough for a band, and for whom it is known whether they came back in time
+exposures as (
+
+    select
+        tiered.as_of_date,
+        bands.silence_band,
+        tiered.value_tier,
+        coalesce(tiered.channel, '') as channel,
+        case
+            when
+                tiered.returned_on
+                <= {{ add_days("tiered.last_active_date", "bands.from_days + " ~ settings.return_days) }}
+                then 1
+            else 0
+        end as has_returned
+    from tiered
+    inner join bands
+        on
+            {{ add_days("tiered.last_active_date", "bands.from_days + " ~ settings.return_days) }} <= tiered.as_of_date
+            and (
+                tiered.returned_on is null
+                or {{ add_days("tiered.last_active_date", "bands.from_days") }} < tiered.returned_on
+            )
+
+),
+
+-- where nothing is known yet, one in ten
+overall as (
+
+    select
+        dates.as_of_date,
+        {{ share("coalesce(sum(exposures.has_returned), 0) + 1", "count(exposures.has_returned) + 10") }} as return_rate
+    from {{ ref("int_list_dates") }} as dates
+    left join exposures
+        on dates.as_of_date = exposures.as_of_date
+    group by dates.as_of_date
+
+),
+
+by_band as (
+
+    select
+        as_of_date,
+        silence_band,
+        count(*) as users,
+        sum(has_returned) as returned
+    from exposures
+    group by as_of_date, silence_band
+
+),
+
+by_tier as (
+
+    select
+        as_of_date,
+        silence_band,
+        value_tier,
+        count(*) as users,
+        sum(has_returned) as returned
+    from exposures
+    group by as_of_date, silence_band, value_tier
+
+),
+
+by_channel as (
+
+    select
+        as_of_date,
+        silence_band,
+        value_tier,
+        channel,
+        count(*) as users,
+        sum(has_returned) as returned
+    from exposures
+    group by as_of_date, silence_band, value_tier, channel
+
+),
+
+churned as (
+
+    select
+        tiered.as_of_date,
+        tiered.user_id,
+        tiered.user_value,
+        tiered.value_tier,
+        tiered.last_active_date,
+        {{ days_between("tiered.last_active_date", "tiered.as_of_date") }} as days_silent,
+        tiered.usual_gap_days,
+        tiered.default_gap_days,
+        tiered.channel,
+        max(bands.silence_band) as silence_band
+    from tiered
+    inner join bands
+        on {{ add_days("tiered.last_active_date", "bands.from_days") }} <= tiered.as_of_date
+    where
+        tiered.returned_on is null
+        and {{ add_days("tiered.as_of_date", "-" ~ settings.max_silence_days) }} <= tiered.last_active_date
+    group by
+        tiered.as_of_date, tiered.user_id, tiered.user_value, tiered.value_tier, tiered.last_active_date,
+        tiered.usual_gap_days, tiered.default_gap_days, tiered.channel
+
+),
+
+rated as (
+
+    select
+        churned.*,
+        overall.return_rate as overall_rate,
+        coalesce(by_band.users, 0) as by_band_users,
+        coalesce(by_band.returned, 0) as by_band_returned,
+        coalesce(by_tier.users, 0) as by_tier_users,
+        coalesce(by_tier.returned, 0) as by_tier_returned,
+        coalesce(by_channel.users, 0) as similar_users,
+        coalesce(by_channel.returned, 0) as similar_returned
+    from churned
+    inner join overall
+        on churned.as_of_date = overall.as_of_date
+    left join by_band
+        on
+            churned.as_of_date = by_band.as_of_date
+            and churned.silence_band = by_band.silence_band
+    left join by_tier
+        on
+            churned.as_of_date = by_tier.as_of_date
+            and churned.silence_band = by_tier.silence_band
+            and churned.value_tier = by_tier.value_tier
+    left join by_channel
+        on
+            churned.as_of_date = by_channel.as_of_date
+            and churned.silence_band = by_channel.silence_band
+            and churned.value_tier = by_channel.value_tier
+            and coalesce(churned.channel, '') = by_channel.channel
+
+),
+
+-- a small group says little by itself: it is pulled towards the larger group that it is part of
+band_rates as (
+
+    select
+        rated.*,
+        (by_band_returned + {{ settings.prior_users }} * overall_rate) / (by_band_users + {{ settings.prior_users }})
+            as band_rate
+    from rated
+
+),
+
+tier_rates as (
+
+    select
+        band_rates.*,
+        (by_tier_returned + {{ settings.prior_users }} * band_rate) / (by_tier_users + {{ settings.prior_users }})
+            as tier_rate
+    from band_rates
+
+),
+
+return_rates as (
+
+    select
+        tier_rates.*,
+        (similar_returned + {{ settings.prior_users }} * tier_rate) / (similar_users + {{ settings.prior_users }})
+            as return_probability
+    from tier_rates
+
+),
+
+decisions as (
+
+    {{ decisions_by_hand("winback") }}
+
+)
+
+select
+    rates.as_of_date,
+    rates.user_id,
+    rates.return_probability,
+    rates.user_value,
+    rates.return_probability * rates.user_value as expected_value,
+    rates.value_tier,
+    -- while the warning list may have them, they are not lost
+    rates.user_value > 0
+    and (
+        rates.days_silent >= {{ var("churn").active_window_days }}
+        or {{ is_handed_over("rates.days_silent", "rates.usual_gap_days", "rates.default_gap_days") }}
+    ) as can_enter,
+    coalesce(decisions.action = 'add', false) as is_added_by_hand,
+    coalesce(decisions.action = 'remove', false) as is_removed_by_hand,
+    rates.last_active_date,
+    rates.days_silent,
+    rates.usual_gap_days,
+    cast(rates.silence_band as integer) as silence_band,
+    rates.channel,
+    cast(rates.similar_users as bigint) as similar_users,
+    cast(rates.similar_returned as bigint) as similar_returned
+from return_rates as rates
+left join decisions
+    on
+        rates.user_id = decisions.user_id
+        and rates.as_of_date >= decisions.valid_from
+        and (decisions.valid_until is null or rates.as_of_date <= decisions.valid_until)

@@ -1,0 +1,18 @@
+select
+    outreach_id,
+    user_id,
+    outreach_time,
+    event_date as outreach_date,
+    list_name,
+    list_date,
+    operator_id,
+    team,
+    coalesce(contacted, true) as is_contacted,
+    channel,
+    answered,
+    offer,
+    result,
+    updated_at
+from (
+    {{ one_row_per_key(source("lake", "outreach"), ["outreach_id"], ["updated_at desc nulls last", "_row_hash desc"]) }}
+) as outreach
