@@ -32,6 +32,7 @@ select
     first_warned_on,
     days_on_list,
     is_manual,
-    model_version
+    model_version,
+    model_is_degraded
 from {{ ref("churn_warning_list") }}
 where not coalesce(is_holdout, false)

@@ -40,6 +40,7 @@ explained as (
         scores.reason_{{ place }}_en,
         scores.reason_{{ place }}_zh,
         {% endfor -%}
+        scores.model_is_degraded,
         stages.stage as lifecycle_stage
     from listed
     inner join {{ ref("fct_churn_scores") }} as scores
@@ -121,7 +122,8 @@ select
     explained.is_manual,
     explained.is_holdout,
     explained.experiment_from,
-    explained.holdout_share
+    explained.holdout_share,
+    explained.model_is_degraded
 from explained
 left join matching_actions as actions
     on
