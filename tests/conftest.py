@@ -54,6 +54,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Let the interpreter's last collection see everything again: DuckDB's binding lists what is left as leaked."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _no_outer_instance(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own USEROPS_* variables must not decide a test."""

@@ -47,9 +47,8 @@ def published_lists(settings: Settings, as_of: date) -> dict[str, PublishedList]
             for export in LISTS:
                 below = Path(export.name) / f"as_of_date={as_of.isoformat()}"
                 folder = current / "exports" / below
-                table = export.table_in(tables)
-                if table is not None and (folder / f"{export.name}.parquet").exists():
-                    content = _content(connection, export, as_of, folder, table)
+                if export.table in tables and (folder / f"{export.name}.parquet").exists():
+                    content = _content(connection, export, as_of, folder)
                     files = {ending: (folder / f"{export.name}.{ending}").read_bytes() for ending in ("csv", "xlsx")}
                     found[export.name] = PublishedList(content, settings.paths.published_exports / below, files)
     if not found:
@@ -61,16 +60,16 @@ def published_lists(settings: Settings, as_of: date) -> dict[str, PublishedList]
 
 
 def _content(
-    connection: duckdb.DuckDBPyConnection, export: ListExport, as_of: date, folder: Path, table: str
+    connection: duckdb.DuckDBPyConnection, export: ListExport, as_of: date, folder: Path
 ) -> ListContent:
     comments = connection.execute(
-        "select column_name, comment from duckdb_columns() where table_name = ? and comment is not null", [table]
+        "select column_name, comment from duckdb_columns() where table_name = ? and comment is not null", [export.table]
     ).fetchall()
     return read_list(
         connection,
         export,
         as_of,
         rows_from=f"read_parquet({literal(str(folder / f'{export.name}.parquet'))})",
-        all_dates=table,
+        all_dates=export.table,
         docs={str(name): str(comment) for name, comment in comments},
     )

@@ -6,7 +6,7 @@ column of the table that is named nowhere here is shown behind the others, under
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -59,23 +59,19 @@ class ListExport:
 
     Attributes:
         name: folder and file name below `exports/`, and the name in the settings.
-        tables: published tables with the columns `as_of_date` and `user_id`; the first one that exists is the list.
+        table: published table with the columns `as_of_date` and `user_id`: an export model, without the held-out users.
         order_by: columns that order the rows; ties go by user.
         columns: names of columns in the order of the sheet; those the table lacks are left out.
         hidden: columns of the table that the sheet does not show; the Parquet file has them.
     """
 
     name: str
-    tables: tuple[str, ...]
+    table: str
     title_en: str
     title_zh: str
     columns: tuple[str, ...]
     order_by: tuple[str, ...] = ("rank",)
     hidden: tuple[str, ...] = ()
-
-    def table_in(self, tables: Collection[str]) -> str | None:
-        """Return the table of this list among `tables`; None when none of them is."""
-        return next((table for table in self.tables if table in tables), None)
 
     def title(self, language: Language) -> str:
         """Return the title in `language`."""
@@ -106,6 +102,11 @@ COLUMNS: Mapping[str, ListColumn] = {
         ListColumn("first_warned_on", "First warned on", "首次预警日期", _DATE, 13),
         ListColumn("first_listed_on", "First listed on", "首次入选日期", _DATE, 13),
         ListColumn("days_on_list", "Days on the list", "在名单天数", _INTEGER, 11),
+        ListColumn("last_active_date", "Last active", "最近活跃日", _DATE, 12),
+        ListColumn("similar_users", "Similar users", "相似用户数", _INTEGER, 11),
+        ListColumn("similar_returned", "Of them came back", "其中回流人数", _INTEGER, 12),
+        ListColumn("trigger_en", "What brought them back", "回流诱因（英文）", _TEXT, 42),
+        ListColumn("trigger_zh", "What brought them back (Chinese)", "回流诱因", _TEXT, 36),
         ListColumn("reason_1_en", "Reason 1", "原因 1（英文）", _TEXT, 42),
         ListColumn("reason_1_zh", "Reason 1 (Chinese)", "原因 1", _TEXT, 36),
         ListColumn("reason_2_en", "Reason 2", "原因 2（英文）", _TEXT, 42),
@@ -114,22 +115,31 @@ COLUMNS: Mapping[str, ListColumn] = {
         ListColumn("reason_3_zh", "Reason 3 (Chinese)", "原因 3", _TEXT, 36),
         ListColumn("suggested_action_en", "Suggested action", "建议动作（英文）", _TEXT, 42),
         ListColumn("suggested_action_zh", "Suggested action (Chinese)", "建议动作", _TEXT, 36),
-        ListColumn("suggested_incentive_en", "Suggested incentive", "建议权益（英文）", _TEXT, 30),
-        ListColumn("suggested_incentive_zh", "Suggested incentive (Chinese)", "建议权益", _TEXT, 26),
+        ListColumn("incentive_en", "Suggested incentive", "建议激励（英文）", _TEXT, 30),
+        ListColumn("incentive_zh", "Suggested incentive (Chinese)", "建议激励", _TEXT, 26),
         ListColumn("preferred_channel", "Preferred channel", "首选渠道", _TEXT, 16),
+        ListColumn("is_manual", "Added by hand", "人工加入", _TEXT, 10),
+        ListColumn("team_rank", "Rank in the team", "团队内排名", _INTEGER, 10),
         ListColumn("action_code", "Action code", "动作代码", _TEXT, 18),
         ListColumn("as_of_date", "As of", "统计日期", _DATE, 12),
         ListColumn("model_version", "Model", "模型版本", _TEXT, 24),
+        ListColumn("model_is_degraded", "Model has declined", "模型已退化", _TEXT, 12),
     )
 }
 
 _SENTENCES = tuple(name for name, column in COLUMNS.items() if column.language)
-_ABOUT_THE_ROW = ("preferred_channel", "action_code", "as_of_date", "model_version")
-_REASON_CODES = ("reason_1_code", "reason_2_code", "reason_3_code")
+_ABOUT_THE_ROW = (
+    "preferred_channel", "is_manual", "team_rank", "as_of_date", "model_version", "model_is_degraded",
+)  # fmt: skip
+#: For programs; the sheet has the sentences.
+_CODES = (
+    "reason_1_code", "reason_2_code", "reason_3_code", "action_code", "incentive_code", "trigger_kind",
+    "silence_days", "similar_campaign", "similar_coupon", "similar_category", "similar_channel",
+)  # fmt: skip
 
 CHURN_WARNING = ListExport(
     name="churn_warning",
-    tables=("export_churn_warning_list", "churn_warning_list"),
+    table="export_churn_warning_list",
     title_en="Churn warning list",
     title_zh="流失预警名单",
     columns=(
@@ -137,19 +147,20 @@ CHURN_WARNING = ListExport(
         "value_tier", "lifecycle_stage", "days_silent", "usual_gap_days", "first_warned_on", "days_on_list",
         *_SENTENCES, *_ABOUT_THE_ROW,
     ),
-    hidden=_REASON_CODES,
+    hidden=_CODES,
 )  # fmt: skip
 
 WINBACK = ListExport(
     name="winback",
-    tables=("export_winback_list", "winback_list"),
+    table="export_winback_list",
     title_en="Win-back list",
     title_zh="流失召回名单",
     columns=(
         "rank", "user_id", "team", "return_probability", "expected_value", "user_value", "currency", "value_tier",
-        "days_silent", "usual_gap_days", "first_listed_on", "days_on_list", *_SENTENCES, *_ABOUT_THE_ROW,
+        "last_active_date", "days_silent", "usual_gap_days", "first_listed_on", "days_on_list", "similar_users",
+        "similar_returned", *_SENTENCES, *_ABOUT_THE_ROW,
     ),
-    hidden=_REASON_CODES,
+    hidden=_CODES,
 )  # fmt: skip
 
 #: Every list that is published, once its table exists.

@@ -162,10 +162,9 @@ def _write_lists(
     folder.mkdir()
     rows = {}
     for export in LISTS:
-        table = export.table_in(marts)
-        if table is not None:
+        if mart := marts.get(export.table):
             target = folder / export.name / f"as_of_date={as_of.isoformat()}"
-            relation, docs = marts[table].relation(_WAREHOUSE), marts[table].comments.columns
+            relation, docs = mart.relation(_WAREHOUSE), mart.comments.columns
             rows[export.name] = write_list(connection, relation, docs, export, as_of, target, language)
     return rows
 

@@ -18,7 +18,7 @@ from userops.steps import StepContext
 DAY = date(2024, 6, 30)
 
 _LIST_SQL = """
-create or replace table marts.churn_warning_list as
+create or replace table marts.export_churn_warning_list as
 select
     day.as_of_date, row_number() over (partition by day.as_of_date order by u.i)::integer as rank,
     case u.i when 0 then '12345678901234567890' when 1 then '=1+1' else 'u' || u.i end as user_id,
@@ -55,7 +55,7 @@ def build_warehouse(settings: Settings, orders: int = 1000, listed: int = 3) -> 
             "date '2024-06-30' as as_of_date"
         )
         connection.execute(_LIST_SQL.format(users=listed))
-    nodes = {f"model.userops.{name}": _node(name) for name in ("fct_churn_scores", "churn_warning_list", "fct_orders")}
+    nodes = {f"model.userops.{name}": _node(name) for name in ("fct_churn_scores", "export_churn_warning_list", "fct_orders")}
     nodes["model.userops.stg_orders"] = {**_node("stg_orders"), "fqn": ["userops", "staging", "stg_orders"]}
     nodes["test.userops.unique"] = {"resource_type": "test"}
     nodes["model.userops.fct_orders"] |= {

@@ -116,7 +116,7 @@ def test_readers_never_see_a_missing_or_half_schema(
     stop = threading.Event()
 
     def read() -> None:
-        sql = "select (select count(*) from marts.fct_orders), (select count(*) from marts.churn_warning_list)"
+        sql = "select (select count(*) from marts.fct_orders), (select count(*) from marts.export_churn_warning_list)"
         while not stop.is_set():
             try:
                 seen.update(query(url, sql))

@@ -56,7 +56,7 @@ def test_marts_tables_are_published_with_comments_and_nothing_else(context: Step
             "select comment from duckdb_columns() where table_name = 'fct_orders' and column_name = 'order_id'"
         ).fetchone()
         described = connection.execute("select as_of_date, max_batch_seq, model_version from _publication").fetchall()
-    assert set(tables) == {"fct_orders", "fct_churn_scores", "churn_warning_list", "_publication"}
+    assert set(tables) == {"fct_orders", "fct_churn_scores", "export_churn_warning_list", "_publication"}
     assert tables["fct_orders"] == "Orders, one row each. 订单"
     assert column == ("id of the order 订单 ID",)
     assert described == [(date(2024, 6, 30), 0, "churn-1")]
@@ -272,7 +272,7 @@ def test_a_publication_describes_itself(context: StepContext) -> None:
 
     described = json.loads((context.settings.paths.published / "current" / "publication.json").read_text())
     assert described["as_of_date"] == "2024-06-30"
-    assert described["rows"] == {"churn_warning_list": 9, "fct_churn_scores": 1, "fct_orders": 1000}
+    assert described["rows"] == {"export_churn_warning_list": 9, "fct_churn_scores": 1, "fct_orders": 1000}
 
 
 def test_without_a_warehouse_nothing_is_published(settings: Settings) -> None:
@@ -282,9 +282,9 @@ def test_without_a_warehouse_nothing_is_published(settings: Settings) -> None:
 
 def test_a_mart_that_was_not_built_is_named(context: StepContext) -> None:
     with closing(duckdb.connect(str(context.settings.paths.warehouse))) as connection:
-        connection.execute("drop table marts.churn_warning_list")
+        connection.execute("drop table marts.export_churn_warning_list")
 
-    with pytest.raises(BuildError, match="churn_warning_list"):
+    with pytest.raises(BuildError, match="export_churn_warning_list"):
         publish(context)
     assert not context.settings.paths.published_duckdb.exists()
 
