@@ -59,9 +59,7 @@ def published_lists(settings: Settings, as_of: date) -> dict[str, PublishedList]
     return found
 
 
-def _content(
-    connection: duckdb.DuckDBPyConnection, export: ListExport, as_of: date, folder: Path
-) -> ListContent:
+def _content(connection: duckdb.DuckDBPyConnection, export: ListExport, as_of: date, folder: Path) -> ListContent:
     comments = connection.execute(
         "select column_name, comment from duckdb_columns() where table_name = ? and comment is not null", [export.table]
     ).fetchall()

@@ -55,7 +55,9 @@ def build_warehouse(settings: Settings, orders: int = 1000, listed: int = 3) -> 
             "date '2024-06-30' as as_of_date"
         )
         connection.execute(_LIST_SQL.format(users=listed))
-    nodes = {f"model.userops.{name}": _node(name) for name in ("fct_churn_scores", "export_churn_warning_list", "fct_orders")}
+    nodes = {
+        f"model.userops.{name}": _node(name) for name in ("fct_churn_scores", "export_churn_warning_list", "fct_orders")
+    }
     nodes["model.userops.stg_orders"] = {**_node("stg_orders"), "fqn": ["userops", "staging", "stg_orders"]}
     nodes["test.userops.unique"] = {"resource_type": "test"}
     nodes["model.userops.fct_orders"] |= {
