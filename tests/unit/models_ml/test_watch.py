@@ -30,8 +30,9 @@ def test_the_newest_dates_of_the_version_count() -> None:
         assert read_realised(connection, "m", date(2024, 6, 1)) is None
         connection.execute(
             "create table agg_churn_model_quality as select date '2024-05-01' + cast(n as integer) as as_of_date, "
-            "'m' as model_version, case when n <> 3 then cast(n / 100.0 as double) end as auc, cast(0.02 as double) as calibration_error "
-            "from range(12) as numbers (n) union all select date '2024-05-11', 'other', 0.9, 0.0"
+            "'m' as model_version, case when n <> 3 then cast(n / 100.0 as double) end as auc, "
+            "cast(0.02 as double) as calibration_error from range(12) as numbers (n) "
+            "union all select date '2024-05-11', 'other', 0.9, 0.0"
         )
         found = read_realised(connection, "m", date(2024, 5, 12))
     assert found == Realised(7, date(2024, 5, 11), pytest.approx(0.07), pytest.approx(0.02))
