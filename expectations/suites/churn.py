@@ -28,7 +28,8 @@ def suites(
         [
             tables.not_after("as_of_date"),
             *_probability(),
-            *users,  # reasons are told of those nearest to the list only
+            *users,
+            *_reasons_in_both_languages(),
         ],
     )  # fmt: skip
     found += tables.suite(
@@ -189,6 +190,18 @@ def _probability() -> list[Check]:
             "a probability lies between 0 and 1",
             "流失概率在 0 与 1 之间",
         ),
+    ]
+
+
+def _reasons_in_both_languages() -> list[Check]:
+    """Reasons are told of those nearest to the list only; but then in both languages."""
+    return [
+        where(
+            "(reason_1_en is null) <> (reason_1_zh is null) or trim(reason_1_en) = '' or trim(reason_1_zh) = ''",
+            ("reason_1_en", "reason_1_zh"),
+            "a reason is told in English and in 中文",
+            "原因须同时有中英文",
+        )
     ]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from models_ml.churn.calibrate import fit_calibrator
 from models_ml.churn.dataset import Bools, Floats, Observations, Split, Texts, usable_features
 from models_ml.churn.evaluate import metrics
-from models_ml.churn.learners import Learner, TreeModel, fit_logistic, fit_trees
+from models_ml.churn.learners import MEMBERS, Learner, TreeModel, fit_logistic, fit_trees
 from models_ml.churn.tune import tune_trees
 from userops.config import Settings
 
@@ -114,7 +114,9 @@ def run_backtest(observations: Observations, origins: Sequence[Split], settings:
             for name, wanted in BASELINES.items()
             if (usable := [feature for feature in wanted if feature in names])
         }
-        learners[MAIN] = fit_trees(names, train.columns(names), train.churned, seed, tuned, later=later)
+        learners[MAIN] = fit_trees(
+            names, train.columns(names), train.churned, seed, tuned, later=later, members=MEMBERS
+        )
         for name, learner in learners.items():
             one = _judge(learner, calibration, test, split.origin, settings.warning_list.max_users)
             judged.setdefault(name, []).append(one)
@@ -136,11 +138,11 @@ def _judge(learner: Learner, calibration: Observations, test: Observations, orig
 
 
 def _recipe(name: str, tuned: Mapping[str, Any], seed: int) -> Callable[[Observations, int], Learner]:
-    def fit(observations: Observations, rounds: int, members: int = 3) -> Learner:
+    def fit(observations: Observations, rounds: int) -> Learner:
         usable, _ = usable_features(observations.matrix, observations.names)
         if name == MAIN:
             matrix = observations.columns(usable)
-            return fit_trees(usable, matrix, observations.churned, seed, tuned, rounds=rounds, members=members)
+            return fit_trees(usable, matrix, observations.churned, seed, tuned, rounds=rounds, members=MEMBERS)
         wanted = [feature for feature in BASELINES[name] if feature in usable]
         return fit_logistic(wanted, observations.columns(wanted), observations.churned)
 

@@ -129,6 +129,15 @@ def test_the_search_is_bounded_and_starts_from_the_defaults(trained: Trained) ->
     assert {**trained.artefact.config["parameters"], **tuned} == trained.artefact.config["parameters"]
 
 
+def test_the_contributions_of_trees_and_regression_add_up_to_the_margin(
+    trained: Trained, observations: Observations
+) -> None:
+    model = trained.artefact.model
+    assert model.learner.kind == "lightgbm"
+    matrix = model.prepared(observations).columns(model.features)[:200]
+    assert np.ptp(model.learner.margin(matrix) - model.learner.contributions(matrix).sum(axis=1)) < 1e-9
+
+
 def test_short_history_is_measured_on_other_users(
     make_observations: Callable[..., Observations], tmp_path: Path
 ) -> None:
