@@ -22,7 +22,7 @@ from userops.ingest.transform.currencies import ISO_CODES, SIGNS
 from userops.ingest.transform.fields import FLOAT_EXACT, INTEGER_TYPES, Field
 from userops.sqltext import literal
 
-_SPACES = " || ".join(f"chr({sign})" for sign in (32, 9, 10, 11, 12, 13, *WIDE_BLANKS))
+_SPACES = literal("".join(map(chr, (32, 9, 10, 11, 12, 13, *WIDE_BLANKS))))
 _TRUE = ("true", "t", "yes", "y", "1", "1.0", "on", "是")
 _FALSE = ("false", "f", "no", "n", "0", "0.0", "off", "否")
 _WORDS = ((_TRUE, "true"), (_FALSE, "false"))
@@ -39,7 +39,7 @@ def trimmed(value: str, kind: str, odd: str = "true") -> str:
     """
     if kind == "VARCHAR":
         # Looking for a blank is far cheaper than trimming a set of characters. An empty text is below '!' too.
-        wide = " or ".join(f"contains({value}, chr({sign}))" for sign in WIDE_BLANKS)
+        wide = " or ".join(f"contains({value}, {literal(chr(sign))})" for sign in WIDE_BLANKS)
         may_have_blank = f"{value} < '!' or suffix({value}, ' ') or ({odd} and ({value}[-1] < ' ' or {wide}))"
         return f"case when {may_have_blank} then nullif(trim({value}, {_SPACES}), '') else {value} end"
     if kind in FLOAT_EXACT:
@@ -58,8 +58,9 @@ def id_text(value: str, kind: str) -> str:
     text = value if kind == "VARCHAR" else f"cast({value} as varchar)"
     whole = f"regexp_replace({text}, '^(-?\\d+)\\.0+$', '\\1')"
     lost = f"regexp_full_match({text}, '[+-]?\\d(\\.\\d+)?[eE]\\+\\d+|[+-]?\\d\\.\\d+[eE]\\d+')"
+    # A text that begins with a letter is no number: one look at its first sign, instead of two at all of them.
     may_be_number = f"contains({text}, '.') or contains({text}, '+')"
-    return f"case when not ({may_be_number}) then {text} when not {lost} then {whole} end"
+    return f"case when {text} > ':' or not ({may_be_number}) then {text} when not {lost} then {whole} end"
 
 
 def boolean(value: str, kind: str) -> str:
