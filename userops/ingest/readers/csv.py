@@ -50,7 +50,7 @@ from userops.ingest.sources import ROW_COLUMN, FormatSpec, Source
 from userops.sqltext import identifier, literal
 
 _CHUNK = 1 << 20
-#: Longest line of a usual file. The parser gives each thread pieces of several such lines: few long pieces keep one core.
+#: Longest line of a usual file. Threads get pieces of several such lines: with few long pieces one core stays idle.
 _USUAL_LINE_BYTES = 1 << 20
 _MARK = b"\xef\xbb\xbf"
 _CUT = "a line that can be cut into its columns"
