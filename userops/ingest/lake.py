@@ -202,7 +202,7 @@ def ensure_lake(settings: Settings) -> None:
     for name, columns in CONTROL_COLUMNS.items():
         file = control_file(paths, name)
         if not file.exists():
-            write_table(file, arrow_schema(columns).empty_table())
+            write_table(file, pa.Table.from_batches([], arrow_schema(columns)))
 
 
 def control_file(paths: Paths, name: str) -> Path:
@@ -288,4 +288,4 @@ def _ensure_empty(file: Path, columns: Sequence[tuple[str, str]]) -> None:
     schema = arrow_schema(columns)
     if file.exists() and pq.read_schema(file).remove_metadata().equals(schema):
         return
-    write_table(file, schema.empty_table())
+    write_table(file, pa.Table.from_batches([], schema))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -51,8 +51,6 @@ from userops.sqltext import identifier, literal, literal_list
 
 __all__ = ["Preview", "StagedFile", "Stager", "batch_id_of", "failed_batch", "stager"]
 
-#: From this many records on canonical rows go through a scratch file instead of memory.
-_ROWS_IN_MEMORY = 4_000_000
 #: Smaller files are read at leisure: record by record accounted for before anything is computed.
 _WORTH_ONE_PASS = 1 << 18
 #: Reason code of a row that is in quarantine because too many others of its file could not be read.
@@ -72,6 +70,7 @@ class Stager:
     Attributes:
         run: what holds for every file: time zone, business dates and currencies that are let in.
         statements: canonical SQL by source, file columns and new columns: daily files share one.
+        parsed: long statements, parsed, by their text.
         keys: wanted JSON keys by source.
         seen_keys: JSON keys found in any file so far, by source; a mapped one that never appears is worth a warning.
         unusual: sources with a file that could not be read in one pass: the next one is not likely to be either.
@@ -82,6 +81,7 @@ class Stager:
     run: Run
     scratch: Path
     statements: dict[tuple[object, ...], CanonicalSql] = field(default_factory=dict)
+    parsed: dict[str, duckdb.Statement] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=dict)
     seen_keys: dict[str, set[str]] = field(default_factory=dict)
     unusual: set[str] = field(default_factory=set)
@@ -267,11 +267,11 @@ class Stager:
     ) -> ReadFile:
         """Fill `canonical_rows` from `source_rows`, which has about so many rows."""
         statement = self._statement(source, file, columns, new)
-        self._canonical_rows(statement.rows, file, rows, numbered)
+        self._canonical_rows(statement.rows, file, numbered)
         if inside := self._personal_inside(new):
             new = new.guarded(inside)
             statement = self._statement(source, file, columns, new)
-            self._canonical_rows(statement.rows, file, rows, numbered)
+            self._canonical_rows(statement.rows, file, numbered)
         tally = self.connection.execute(
             "select state, event_date, count(*) from canonical_rows group by all order by all"
         ).fetchall()
@@ -316,24 +316,17 @@ class Stager:
             self.statements[signature] = canonical_sql(self.connection, source, given, self.run, where, new)
         return self.statements[signature]
 
-    def _canonical_rows(self, statement: str, file: LandingFile, rows: int, numbered: bool) -> None:
-        """Compute every row once, in the file's order: in memory, or beyond a certain size in a scratch file.
+    def _canonical_rows(self, statement: str, file: LandingFile, numbered: bool) -> None:
+        """Compute every row once, in the file's order. What memory has no room for DuckDB keeps below its scratch.
 
         Args:
             numbered: whether rows have a record number; else their place in the file is that.
         """
         try:
-            if rows <= _ROWS_IN_MEMORY:
-                self.connection.execute(f"create or replace table computed_rows as {statement}")
-                computed = "computed_rows"
-                by_place = "* replace (rowid + 1 as record_number)"
-            else:
-                scratch = literal(self.scratch / "canonical.parquet")
-                self.connection.execute(f"copy ({statement}) to {scratch} ({_PARQUET})")
-                computed = f"read_parquet({scratch}, file_row_number={literal(not numbered)})"
-                by_place = "* exclude (file_row_number) replace (file_row_number + 1 as record_number)"
+            self.connection.execute(self._parsed(f"create or replace table computed_rows as {statement}"))
+            by_place = "* replace (rowid + 1 as record_number)"
             self.connection.execute(
-                f"create or replace view canonical_rows as select {'*' if numbered else by_place} from {computed}"
+                f"create or replace view canonical_rows as select {'*' if numbered else by_place} from computed_rows"
             )
         except duckdb.Error as error:
             raise SourceFileError(
@@ -343,10 +336,16 @@ class Stager:
                 "correct the mapping, or export the file again",
             ) from None
 
+    def _parsed(self, sql: str) -> duckdb.Statement:
+        """Return a long statement parsed: the files of a source share it, and parsing takes as long as planning."""
+        if sql not in self.parsed:
+            (self.parsed[sql],) = self.connection.extract_statements(sql)
+        return self.parsed[sql]
+
     def _judge(self, source: Source, read: ReadFile) -> str | None:
         """Fill `refused_rows` with the rows that go to quarantine; return why the whole file does, or None."""
         if not read.state("refused"):
-            self._refused_rows(f"select * from ({read.statement.refusals}) as none where false")
+            self._refused_rows(None)
             return None
         self._refused_rows(f"select * from ({read.statement.refusals}) as judged where len(reasons) > 0")
         held = self._type_drift(source, read)
@@ -361,26 +360,23 @@ class Stager:
             )
         return held
 
-    def _refused_rows(self, query: str) -> None:
-        """Fill `refused_rows` from rows with their reasons, and from the records that could not be read at all."""
-        codes, columns, found, expected = (
-            f"array_to_string(list_transform(reasons, lambda reason: reason.{part}), '; ') as {name}"
-            for part, name in (
-                ("code", "reason_code"),
-                ('"column"', "column_name"),
-                ("found", "found"),
-                ("expected", "expected"),
-            )
-        )
+    def _refused_rows(self, query: str | None) -> None:
+        """Fill `refused_rows` with the records that could not be read at all, and from rows with their reasons."""
         self.connection.execute(
-            f"""
+            """
             create or replace table refused_rows as
             select record_number, line_number, 'broken_line' as reason_code, '' as column_name, found, expected, raw
             from structural_rejects
-            union all
-            select record_number, line_number, {codes}, {columns}, {found}, {expected}, raw
-            from ({query}) as refused
             """
+        )
+        if query is None:
+            return
+        reasons = ", ".join(
+            f"array_to_string(list_transform(reasons, lambda reason: reason.{part}), '; ')"
+            for part in ("code", '"column"', "found", "expected")
+        )
+        self.connection.execute(
+            f"insert into refused_rows select record_number, line_number, {reasons}, raw from ({query}) as refused"
         )
 
     def _type_drift(self, source: Source, read: ReadFile) -> str | None:
@@ -417,10 +413,17 @@ class Stager:
         key = identifier(source.contract.key)
         days = read.loaded_days()
         known = leave_out is not None and self._known_rows(source, sorted(days), leave_out)
-        repeated = self._number(
-            "select count(*) from (select _row_hash from canonical_rows where state = 'loaded' "
-            "group by _row_hash having count(*) > 1 limit 1) as hashes"
+        self.connection.execute(
+            """
+            create or replace temp table repeated_hashes as
+            select _row_hash
+            from canonical_rows
+            where state = 'loaded'
+            group by _row_hash
+            having count(*) > 1
+            """
         )
+        repeated = self._number("select count(*) from repeated_hashes")
         if not known and not repeated:
             self._drop_known_rows(key)
             self.connection.execute(
@@ -443,9 +446,7 @@ class Stager:
                     record_number,
                     row_number() over (partition by event_date, {key}, _row_hash order by record_number) as place
                 from canonical_rows
-                semi join (
-                    select _row_hash from canonical_rows where state = 'loaded' group by _row_hash having count(*) > 1
-                ) as several using (_row_hash)
+                semi join repeated_hashes using (_row_hash)
                 where state = 'loaded'
             ) as repeated
             where place > 1
@@ -498,7 +499,7 @@ class Stager:
             f"create or replace table known_rows (event_date date, {key} varchar, _row_hash bigint)"
         )
 
-    def _write_days(self, source: Source, batch_id: str, days: Iterable[date]) -> None:
+    def _write_days(self, source: Source, batch_id: str, days: Collection[date]) -> None:
         """Write each day's rows: one day keeps one core busy, so as many days at once as the engine has threads."""
         with ThreadPoolExecutor(self.settings.engine.threads) as pool:
             list(pool.map(lambda day: self._write_day(source, batch_id, day), days))

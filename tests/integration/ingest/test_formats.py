@@ -13,6 +13,8 @@ import openpyxl
 import pytest
 import zstandard
 
+from userops.ingest import stage
+
 NAMES = ("id", "ts", "event", "uid", "page")
 ROWS = [
     ("12345678901234567890", "2026-01-05 10:00:00", "view", "u-1", "/a?q=浏览"),
@@ -141,4 +143,27 @@ def test_paths_into_nested_records_and_folder_keys(instance):
     instance.ingest()
     assert instance.lake("events", "event_id, user_id, event_date::varchar") == [
         ("12345678901234567890", "u", "2026-01-05")
+    ]
+
+
+@pytest.mark.parametrize("uid", [{"column": "uid"}, {"path": "$.u.id"}, {"expr": "lower(uid)"}])
+@pytest.mark.parametrize("worth", [0, 1 << 60])
+def test_an_id_written_as_a_float_in_json(instance, monkeypatch, uid, worth):
+    monkeypatch.setattr(stage, "_WORTH_ONE_PASS", worth)
+    instance.source(
+        files={"path": "shop", "pattern": "*.jsonl"},
+        format={"type": "jsonl"},
+        columns={"event_id": "id", "event_time": "ts", "event_name": "event", "user_id": uid},
+        new_columns="drop",
+        type_drift={"share": 1.0},
+    )
+    lost = ["1e21", "-1e21", "1e16", "12345678901234567.0", "1.5e300"]
+    kept = {"13085.0": "13085", "12345678901234567890123": "12345678901234567890123", '"1e21"': "1e21", '"7.5"': "7.5"}
+    record = '{"id":"e%d","ts":"2026-01-05 10:00:00","event":"view","uid":%s,"u":{"id":%s}}\n'
+    values = [*lost, *kept]
+    instance.land("shop/a.jsonl", "".join(record % (place, text, text) for place, text in enumerate(values)))
+    instance.ingest()
+    assert {row for (row,) in instance.lake("events", "user_id")} == set(kept.values())
+    assert instance.quarantine("events", "record_number, string_split(reason_code, ';')[1]") == [
+        (number, "id_digits_lost") for number in range(1, len(lost) + 1)
     ]

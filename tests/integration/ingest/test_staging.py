@@ -11,7 +11,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from userops.ingest import stage
 from userops.ingest.decode import LandingFile, sha256_of
 from userops.ingest.sources import Source, load_sources
 from userops.ingest.stage import StagedFile, Stager, batch_id_of, stager
@@ -268,21 +267,13 @@ def test_a_preview_of_an_empty_file(instance):
     assert any("empty" in warning for warning in found.warnings)
 
 
-def test_large_files_take_the_way_over_disk_to_the_same_rows(instance, monkeypatch):
-    instance.source()
-    lines = [f"e{n % 900},2026-01-0{1 + n % 7} 10:00:00,view,u{n % 50}\n" for n in range(2000)]
-    lines[100], lines[1500] = "half\n", "x,when,view,u\n"
+def test_rows_that_memory_has_no_room_for_are_kept_on_disk(instance):
+    columns = {"event_id": "id", "event_time": "ts", "event_name": "event", "user_id": {"expr": "repeat(uid, 500)"}}
+    instance.source(columns=columns)
+    lines = (f"e{n},2026-01-0{1 + n % 7} 10:00:00,view,u{n % 50}\n" for n in range(100_000))
     path = instance.land("shop/events_1.csv", HEADER + "".join(lines))
-
-    def rows() -> list[tuple]:
-        found = staged(instance, path).batch
-        loaded = sorted(rows_in(instance, "lake/incoming/events/*/*.parquet", "* exclude (event_date)"), key=str)
-        refused = rows_in(instance, "lake/incoming/_quarantine/events/*.parquet")
-        for file in (instance.home / "lake" / "incoming").rglob("*.parquet"):
-            file.unlink()
-        return [found, loaded, refused]
-
-    in_memory = rows()
-    monkeypatch.setattr(stage, "_ROWS_IN_MEMORY", 100)
-    assert rows() == in_memory
-    assert in_memory[0].rows_quarantined == 2
+    with opened(instance) as (worker, source):
+        worker.connection.execute("set memory_limit = '80MB'")
+        found = worker.stage(source, landed(path, instance), sha256_of(path)).batch
+    loaded = rows_in(instance, "lake/incoming/events/*/*.parquet", "count(*), count(distinct event_id)")
+    assert (found.rows_read, found.rows_loaded, loaded) == (100_000, 100_000, [(100_000, 100_000)])

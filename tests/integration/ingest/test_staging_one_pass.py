@@ -95,14 +95,12 @@ class Ways:
         pieces = (PIECES[self.kind][name].replace(b"%d", str(number).encode()) for number, name in enumerate(names))
         return (HEADER if self.kind == "csv" else b"") + b"".join(pieces)
 
-    def staged(self, worth: int, names: list[str], **patches: Any) -> dict[str, Any]:
+    def staged(self, worth: int, names: list[str]) -> dict[str, Any]:
         """Stage the file and return all that staging gave and wrote."""
         path = self.instance.land(f"shop/events_1.{self.kind}", self.content(names))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(stage, "_WORTH_ONE_PASS", worth)
             patch.setattr(json_records, "_BEGINNING", 3)
-            for name, value in patches.items():
-                patch.setattr(stage, name, value)
             with opened(self.instance) as (worker, source):
                 file = LandingFile(path, f"shop/{path.name}")
                 try:
@@ -171,13 +169,6 @@ def test_blanks_of_any_kind_are_cut(folder, kind, name, worth):
     texts = [value for row in values for value in row if isinstance(value, str)]
     assert len(values) == 6
     assert [text for text in texts if text != text.strip()] == []
-
-
-@pytest.mark.parametrize("kind", list(PIECES))
-def test_over_disk(folder, kind):
-    names = ["usual", "other day", "repeated", "repeated", "bad time", "dropped"]
-    ways = ways_of(folder, kind)
-    assert ways.staged(0, names, _ROWS_IN_MEMORY=0) == ways.staged(NEVER, names)
 
 
 @pytest.mark.parametrize("kind", list(PIECES))

@@ -490,6 +490,20 @@ def test_pieces_have_no_currency(connection):
     assert good[0]["quantity"] == Decimal(1000)
 
 
+def test_pieces_times_price_must_fit_an_amount(connection):
+    columns = {"order_id": "o", "product_id": "p", "quantity": "q", "unit_price": "u"}
+    cases = {
+        ("9", "11111111111111"): [],
+        ("10", "10000000000000"): [("out_of_range", "unit_price")],
+        ("-99999999999999", "99999999999999"): [("out_of_range", "unit_price")],
+        ("1", "100000000000000"): [("bad_type", "unit_price")],
+    }
+    rows = [{"o": "1", "p": "1", "q": pieces, "u": price} for pieces, price in cases]
+    found = canonical(connection, columns, rows, entity="order_items")
+    reasons = [[reason for reason in row.reasons if reason[0] != "missing_required"] for row in found]
+    assert reasons == list(cases.values())
+
+
 def test_currencies(connection):
     assert one(connection, "currency", "x", " eur ") == "EUR"
     for text in ("yuan", "€", "12", "人民币"):

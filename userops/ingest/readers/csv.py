@@ -50,6 +50,8 @@ from userops.ingest.sources import ROW_COLUMN, FormatSpec, Source
 from userops.sqltext import identifier, literal
 
 _CHUNK = 1 << 20
+#: Longest line of a usual file. Threads get pieces of several such lines: with few long pieces one core stays idle.
+_USUAL_LINE_BYTES = 1 << 20
 _MARK = b"\xef\xbb\xbf"
 _CUT = "a line that can be cut into its columns"
 
@@ -125,7 +127,7 @@ def csv_in_one_pass(
         f"""
         create or replace temp view source_rows as
         select {", ".join(items)}
-        from {_parsed(probe.readable, spec, len(names), header=spec.header)}
+        from {_parsed(probe.readable, spec, len(names), spec.header, _USUAL_LINE_BYTES)}
         where {guarded(f"({repeats}) is not true")}
         """
     )
@@ -271,14 +273,14 @@ def _forget_rejects(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("drop table if exists reject_scans")
 
 
-def _parsed(path: Path, spec: FormatSpec, width: int, header: bool) -> str:
+def _parsed(path: Path, spec: FormatSpec, width: int, header: bool, longest: int = MAX_RECORD_BYTES) -> str:
     """Return SQL of a file's lines as DuckDB's parser cuts them, into c0, c1, ...; it refuses into `reject_errors`."""
     types = ", ".join(f"{literal(f'c{place}')}: 'VARCHAR'" for place in range(width))
     return f"""
         read_csv(
             {literal(path)}, columns={{{types}}}, header={literal(header)}, auto_detect=false,
             delim={literal(spec.delimiter)}, quote={literal(spec.quote)}, escape={literal(spec.escape)},
-            strict_mode=true, null_padding=false, new_line='\\n', max_line_size={MAX_RECORD_BYTES},
+            strict_mode=true, null_padding=false, new_line='\\n', max_line_size={longest},
             store_rejects=true, rejects_line_size_limit={MAX_RECORD_BYTES}
         )
         """

@@ -18,7 +18,7 @@ import pyarrow as pa
 from userops.errors import SourceFileError
 from userops.ingest.decode import LandingFile, Probe
 from userops.ingest.readers.common import MAX_RECORD_BYTES, mapped, shown
-from userops.ingest.readers.lines import SCHEMA, RecordStream, first_records, odd_batch, text_array
+from userops.ingest.readers.lines import SCHEMA, RecordStream, first_records, integer_array, odd_batch, text_array
 from userops.ingest.sources import FormatSpec
 
 _CHUNK = 1 << 20
@@ -202,7 +202,7 @@ def _batch(body: bytearray, cuts: np.ndarray, records: int, lines: int, dropped:
         values = text_array(body, ends)
         if values is not None:
             numbers = np.arange(records + 1, records + 1 + count)
-            columns = [pa.array(numbers), pa.array(line_of), values, pa.nulls(count, pa.string())]
+            columns = [integer_array(numbers), integer_array(line_of), values, pa.nulls(count, pa.string())]
             return pa.record_batch(columns, schema=SCHEMA)
     spans = zip(line_of.tolist(), starts.tolist(), ends.tolist(), strict=True)
     return odd_batch([(line, bytes(body[start:end]).strip()) for line, start, end in spans], records, dropped)

@@ -3,7 +3,9 @@
 Decisions:
 
 - A record is refused when it is no JSON object, or has a key twice: which of the two is meant nobody knows.
-- Numbers keep every digit of an integer, however long. A number with a fraction or an exponent is read as a double.
+- Numbers keep every digit of an integer, however long. A number with a fraction or an exponent is read as a double;
+  what fills an id, or goes through an expression, is spelled as DuckDB spells doubles, which tells whether digits are
+  lost: the JSON functions spell 1e16 like an integer, and 1e21 like a text that an id may well be.
 - Text with \\u0000 in it is refused: neither Parquet readers nor PostgreSQL agree on such text.
 - A key is spoken of when it is mapped, named in an expression, ignored, a folder key, or when a path begins with it;
   all others are EXTRAS.
@@ -17,6 +19,7 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 
+from userops.contracts.entities import ColumnType
 from userops.ingest.decode import LandingFile, Probe
 from userops.ingest.readers.common import (
     EXTRAS,
@@ -180,7 +183,7 @@ def _make_source_rows(
 ) -> None:
     """Make `source_rows` the records of the stream; `kept` is SQL behind it that keeps some of them."""
     own = [key for key in own_columns(file, keys) if key not in PSEUDO_COLUMNS]
-    parsed, fields = _fields(own)
+    parsed, fields = _fields(own, _exact_keys(source, own))
     items = [RECORD, LINE, f"trim({TEXT}, chr(10) || chr(13) || chr(9) || ' ') as {RAW}"]
     items += [
         odd_item(file, ODD),
@@ -227,17 +230,33 @@ def _collect_rejects(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _fields(keys: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the expression that parses a record once, and the select items that take the keys from it."""
+def _fields(keys: Sequence[str], exact: frozenset[str]) -> tuple[str, list[str]]:
+    """Return the expression that parses a record once, and the select items that take the keys from it.
+
+    Args:
+        exact: keys whose doubles must not look like integers or texts.
+    """
     if not keys:
         return "null", []
-    if any(is_path(key) for key in keys):
-        paths = ", ".join(literal(key if is_path(key) else _pointer(key)) for key in keys)
-        items = [f"fields[{place}] as {identifier(key)}" for place, key in enumerate(keys, start=1)]
-        return f"json_extract_string({TEXT}, [{paths}])", items
-    shape = json.dumps(dict.fromkeys(keys, "VARCHAR"), ensure_ascii=False)
-    items = [f"fields.{identifier(key)} as {identifier(key)}" for key in keys]
-    return f"json_transform({TEXT}, {literal(shape)})", items
+    paths = [key if is_path(key) else _pointer(key) for key in keys]
+    items = []
+    for place, (key, path) in enumerate(zip(keys, paths, strict=True), start=1):
+        value = f"fields[{place}]"
+        if key in exact:
+            like_number = f"{value} < ':' and (contains({value}, '.') or contains({value}, 'e'))"
+            is_double = f"json_type({TEXT}, {literal(path)}) = 'DOUBLE'"
+            spelled = f"coalesce(cast(try_cast({value} as double) as varchar), {value})"
+            value = f"case when {like_number} and {is_double} then {spelled} else {value} end"
+        items.append(f"{value} as {identifier(key)}")
+    return f"json_extract_string({TEXT}, {literal_list(paths)})", items
+
+
+def _exact_keys(source: Source, keys: Sequence[str]) -> frozenset[str]:
+    """Return the keys that fill an id or may be named in an expression."""
+    mapped = [(source.contract.column(name), mapping) for name, mapping in source.columns.items()]
+    ids = {mapping.column or mapping.path for column, mapping in mapped if column.type is ColumnType.ID}
+    texts = [source.filter or "", *(mapping.expr or "" for _, mapping in mapped)]
+    return frozenset(key for key in keys if key in ids or any(key.lower() in text.lower() for text in texts))
 
 
 def _pointer(key: str) -> str:

@@ -17,7 +17,6 @@ from userops.ingest.decode import (
     LandingFile,
     Probe,
     has_wide_blank,
-    line_feeds,
     text_blocks,
     without_lines,
 )
@@ -129,7 +128,8 @@ def line_stream(file: LandingFile, probe: Probe, skip_lines: int = 0) -> RecordS
 def _with_odd_signs(batch: pa.RecordBatch) -> pa.RecordBatch:
     text = batch.column(TEXT).buffers()[2]
     odd = text is not None and _has_odd_sign(text.to_pybytes())
-    return batch.append_column(ODD, pa.array(np.full(batch.num_rows, odd)))
+    flags = pa.py_buffer((b"\xff" if odd else b"\0") * -(-batch.num_rows // 8))
+    return batch.append_column(ODD, pa.BooleanArray.from_buffers(pa.bool_(), batch.num_rows, [None, flags]))
 
 
 def _has_odd_sign(text: bytes) -> bool:
@@ -155,48 +155,48 @@ def _numbered(blocks: Iterator[bytes], line: int) -> Iterator[pa.RecordBatch]:
     parts: list[bytes] = []
     held = dropped = 0
     for block in blocks:
-        cut = block.rfind(b"\n") + 1
-        if cut:
-            text = b"".join([*parts, block[:cut]])
-            batch = line_batch(text, record, line, dropped)
+        if b"\n" in block:
+            text = b"".join([*parts, block])
+            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LINE_FEED) + 1
+            batch = line_batch(text, ends, record, line, dropped)
             record += batch.num_rows
-            line += line_feeds(text)
+            line += len(ends)
             yield batch
-            parts, held, dropped, block = [], 0, 0, block[cut:]
+            parts, held, dropped, block = [], 0, 0, text[ends[-1] :]
         if held > MAX_RECORD_BYTES:
             dropped += len(block)
         else:
             parts.append(block)
             held += len(block)
     if held:
-        yield line_batch(b"".join(parts), record, line, dropped)
+        rest = b"".join(parts)
+        yield line_batch(rest, np.array([len(rest)]), record, line, dropped)
 
 
-def line_batch(text: bytes, records: int, lines: int, dropped: int = 0) -> pa.RecordBatch:
-    """Return whole lines as a batch.
+def line_batch(text: bytes, ends: np.ndarray, records: int, lines: int, dropped: int = 0) -> pa.RecordBatch:
+    """Return the lines that end at `ends` as a batch; what stands behind the last of them is left out.
 
     Args:
         records, lines: how many came before.
         dropped: bytes of the first line that were not kept.
     """
-    buffer = np.frombuffer(text, dtype=np.uint8)
-    ends = np.flatnonzero(buffer == _LINE_FEED) + 1
-    if not len(ends) or ends[-1] != len(text):
-        ends = np.append(ends, len(text))
     starts = np.concatenate(([0], ends[:-1]))
-    if not dropped and _all_plain(text, buffer, starts, ends):
+    if not dropped and _all_plain(text, starts, ends):
         values = text_array(text, ends)
         if values is not None:
             count = len(ends)
             numbers = np.arange(1, count + 1)
-            return pa.record_batch(
-                [pa.array(records + numbers), pa.array(lines + numbers), values, pa.nulls(count, pa.string())],
-                schema=SCHEMA,
-            )
+            columns = [integer_array(records + numbers), integer_array(lines + numbers), values]
+            return pa.record_batch([*columns, pa.nulls(count, pa.string())], schema=SCHEMA)
     spans = zip(starts.tolist(), ends.tolist(), strict=True)
     pieces = (text[start:end].rstrip(b"\r\n").removeprefix(_UTF8_MARK) for start, end in spans)
     kept = [(lines + number, piece) for number, piece in enumerate(pieces, start=1) if piece.strip()]
     return odd_batch(kept, records, dropped if kept and kept[0][0] == lines + 1 else 0)
+
+
+def integer_array(values: np.ndarray) -> pa.Int64Array:
+    """Return integers as an Arrow array. `pa.array` would load pandas, to ask whether they are a series of it."""
+    return pa.Int64Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(values.astype(np.int64))])
 
 
 def text_array(text: bytes | bytearray, ends: np.ndarray) -> pa.StringArray | None:
@@ -237,10 +237,10 @@ def fault_of(piece: bytes, dropped: int = 0) -> str | None:
     return None
 
 
-def _all_plain(text: bytes, buffer: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> bool:
+def _all_plain(text: bytes, starts: np.ndarray, ends: np.ndarray) -> bool:
     if b"\0" in text or int((ends - starts).max()) > MAX_RECORD_BYTES:
         return False
-    firsts = buffer[starts]
+    firsts = np.frombuffer(text, np.uint8)[starts]
     if (firsts == _MARK).any() and (text.startswith(_UTF8_MARK) or b"\n" + _UTF8_MARK in text):
         return False
     indented = np.flatnonzero(firsts <= _BLANK)

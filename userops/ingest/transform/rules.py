@@ -15,6 +15,10 @@ from userops.sqltext import identifier, literal
 CONVERSION_CODES = ("bad_timestamp", "bad_type", "id_digits_lost", "bad_currency", "bad_expression")
 
 
+#: Amounts are decimals of 14 digits before the decimal sign, and so is the product of two of them in the marts.
+_LARGEST_AMOUNT = 99_999_999_999_999
+
+
 @dataclass(frozen=True)
 class DateBounds:
     """First and last business date that is let in."""
@@ -63,6 +67,7 @@ def rules_of(contract: Entity, fields: list[Field], source: Source, bounds: Date
     for field in fields:
         rules.extend(_field_rules(field, contract, money))
     rules.extend(_currency_rules(fields, money))
+    rules.extend(_product_rules(fields))
     if contract.one_of:
         nobody = " and ".join(f"{identifier(name)} is null" for name in contract.one_of)
         expected = f"a value in {' or '.join(contract.one_of)}"
@@ -106,6 +111,14 @@ def _currency_rules(fields: list[Field], money: Money) -> list[Rule]:
     test = f"currency is not null and not {usable} and ({some_amount})"
     expected = f"{money.project}, or a currency listed in exchange_rates.csv"
     return [Rule(test, "no_exchange_rate", "currency", "currency", expected)]
+
+
+def _product_rules(fields: list[Field]) -> list[Rule]:
+    if not {"quantity", "unit_price"} <= {field.column.name for field in fields}:
+        return []
+    test = f"abs(cast(quantity as double) * cast(unit_price as double)) > {_LARGEST_AMOUNT}"
+    expected = "a quantity times a price of at most 14 digits before the decimal sign"
+    return [Rule(test, "out_of_range", "unit_price", "quantity || ' x ' || unit_price", expected)]
 
 
 def _currency_of_row(contract: Entity, money: Money) -> str:

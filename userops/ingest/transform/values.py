@@ -22,13 +22,15 @@ from userops.ingest.transform.currencies import ISO_CODES, SIGNS
 from userops.ingest.transform.fields import FLOAT_EXACT, INTEGER_TYPES, Field
 from userops.sqltext import literal
 
-_SPACES = " || ".join(f"chr({sign})" for sign in (32, 9, 10, 11, 12, 13, *WIDE_BLANKS))
+_SPACES = literal("".join(map(chr, (32, 9, 10, 11, 12, 13, *WIDE_BLANKS))))
 _TRUE = ("true", "t", "yes", "y", "1", "1.0", "on", "是")
 _FALSE = ("false", "f", "no", "n", "0", "0.0", "off", "否")
 _WORDS = ((_TRUE, "true"), (_FALSE, "false"))
 #: Signs of amounts in other scripts, and what they mean here.
 _FULL_WIDTH = "０１２３４５６７８９．，（）＋－−﹣￥＄￡￦’＇\u00a0\u2007\u2009\u202f\u3000"
 _ASCII = "0123456789.,()+---¥$£₩''     "
+#: Stands for a unit in a written amount, which is in upper case.
+_ANY_UNIT = "u"
 
 
 def trimmed(value: str, kind: str, odd: str = "true") -> str:
@@ -39,7 +41,7 @@ def trimmed(value: str, kind: str, odd: str = "true") -> str:
     """
     if kind == "VARCHAR":
         # Looking for a blank is far cheaper than trimming a set of characters. An empty text is below '!' too.
-        wide = " or ".join(f"contains({value}, chr({sign}))" for sign in WIDE_BLANKS)
+        wide = " or ".join(f"contains({value}, {literal(chr(sign))})" for sign in WIDE_BLANKS)
         may_have_blank = f"{value} < '!' or suffix({value}, ' ') or ({odd} and ({value}[-1] < ' ' or {wide}))"
         return f"case when {may_have_blank} then nullif(trim({value}, {_SPACES}), '') else {value} end"
     if kind in FLOAT_EXACT:
@@ -58,8 +60,9 @@ def id_text(value: str, kind: str) -> str:
     text = value if kind == "VARCHAR" else f"cast({value} as varchar)"
     whole = f"regexp_replace({text}, '^(-?\\d+)\\.0+$', '\\1')"
     lost = f"regexp_full_match({text}, '[+-]?\\d(\\.\\d+)?[eE]\\+\\d+|[+-]?\\d\\.\\d+[eE]\\d+')"
+    # A text that begins with a letter is no number: one look at its first sign, instead of two at all of them.
     may_be_number = f"contains({text}, '.') or contains({text}, '+')"
-    return f"case when not ({may_be_number}) then {text} when not {lost} then {whole} end"
+    return f"case when {text} > ':' or not ({may_be_number}) then {text} when not {lost} then {whole} end"
 
 
 def boolean(value: str, kind: str) -> str:
@@ -113,7 +116,7 @@ def amount(field: Field) -> str:
     negative = f"contains({written}, '-') or contains({written}, '(')"
     unsigned = f"try_cast({digits} as decimal(18, 4))"
     signed = f"case when {negative} then -{unsigned} else {unsigned} end"
-    well_formed = f"regexp_full_match({written}, {literal(_pattern(field))})"
+    well_formed = f"regexp_full_match({_with_unit(written)}, {literal(_pattern(field))}) and {_is_unit(_unit(written))}"
     plain = f"try_cast({field.value} as decimal(18, 4))"
     return f"case when {written} is null then {plain} when {well_formed} then {signed} end"
 
@@ -128,9 +131,24 @@ def disagrees_with_currency(field: Field, currency: str) -> str | None:
     if field.kind != "VARCHAR" or field.column.type.value != "money":
         return None
     written = field.helper("written")
-    sign = f"regexp_extract({written}, {literal('|'.join([*map(_escaped, SIGNS), '[A-Z]{3}']))})"
+    sign = _unit(written)
     arms = " ".join(f"when {literal(text)} then not {is_one_of(currency, codes)}" for text, codes in SIGNS.items())
     return f"{written} is not null and case {sign} when '' then false {arms} else {currency} <> {sign} end"
+
+
+def _unit(written: str) -> str:
+    """SQL of the first currency sign or code in a written amount; '' where it has none."""
+    return f"regexp_extract({written}, {literal('|'.join([*map(_escaped, SIGNS), '[A-Z]{3}']))})"
+
+
+def _with_unit(written: str) -> str:
+    """SQL of a written amount with _ANY_UNIT for its unit: a pattern of every code takes long to prepare."""
+    return f"case {_unit(written)} when '' then {written} else replace({written}, {_unit(written)}, '{_ANY_UNIT}') end"
+
+
+def _is_unit(unit: str) -> str:
+    units = literal(f"  {' '.join([*SIGNS, *ISO_CODES])} ")
+    return f"contains({units}, ' ' || {unit} || ' ')"
 
 
 def _decimal_sign(field: Field) -> str:
@@ -154,8 +172,7 @@ def _pattern(field: Field) -> str:
     number = rf"((?:{'|'.join(whole)})(?:{point}\d*)?|{point}\d+)"
     if field.column.type.value != "money":
         return rf"[+-]? ?{number}|{number} ?-|\({number}\)"
-    unit = rf"(?:{'|'.join([*map(_escaped, SIGNS), *ISO_CODES])})"
-    before, after = f"(?:{unit} ?)", f"(?: ?{unit})"
+    before, after = f"(?:{_ANY_UNIT} ?)", f"(?: ?{_ANY_UNIT})"
     return "|".join(
         [
             rf"[+-]? ?{before}?{number}",
