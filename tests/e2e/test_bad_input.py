@@ -95,6 +95,7 @@ class TestOneBrokenSource:
             "shop_events": ("success", 1),
             "shop_order_items": ("success", 1),
             "shop_orders": ("failed", 1),
+            "shop_outreach": ("success", 1),
             "shop_users": ("success", 1),
         }
         assert {state for task, _, state, _ in tasks if task != "source_health"} == {"success"}
