@@ -13,8 +13,12 @@
     )
 }}
 {%- set last_step = funnel_steps_built() -%}
-{%- set day_shift -%}
-{{ days_between("cast(events.event_time as date)", "events.event_date") }}
+{%- set is_wanted -%}
+{{ in_touched_users("user_id") }}
+and event_name in (
+    select event_names.event_name
+    from {{ ref("int_funnel_event_names") }} as event_names
+)
 {%- endset -%}
 {%- set reached_numbers = [] -%}
 {%- for step in range(1, last_step + 1) -%}
@@ -34,16 +38,26 @@ with
 looks as (
 
     select distinct
-        events.event_name,
-        events.channel,
-        events.device
-    from {{ ref("int_events") }} as events
-    where
-        {{ in_touched_users("events.user_id") }}
-        and events.event_name in (
-            select event_names.event_name
-            from {{ ref("int_funnel_event_names") }} as event_names
-        )
+        event_name,
+        channel,
+        device
+    from {{ ref("int_events") }}
+    where {{ is_wanted }}
+
+),
+
+-- Read a second time, which costs less than to keep them. Filtered before the join: of a day's run they are few.
+events as (
+
+    select
+        user_id,
+        event_time,
+        {{ days_between("cast(event_time as date)", "event_date") }} as day_shift,
+        event_name,
+        channel,
+        device
+    from {{ ref("int_events") }}
+    where {{ is_wanted }}
 
 ),
 
@@ -75,14 +89,13 @@ logs as (
     select
         kinds.funnel_number,
         events.user_id,
-        {{ coded_log(coded_event("events.event_time", "kinds.kind", day_shift, "kinds.parts")) }} as event_log
-    from {{ ref("int_events") }} as events
+        {{ coded_log(coded_event("events.event_time", "kinds.kind", "events.day_shift", "kinds.parts")) }} as event_log
+    from events
     inner join kinds
         on
             events.event_name = kinds.event_name
             and events.channel is not distinct from kinds.channel
             and events.device is not distinct from kinds.device
-    where {{ in_touched_users("events.user_id") }}
     group by kinds.funnel_number, events.user_id
 
 ),
