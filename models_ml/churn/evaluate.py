@@ -73,7 +73,7 @@ def curves(churned: Bools, probability: Floats) -> dict[str, list[float]]:
     lost = np.concatenate([[0.0], np.cumsum(churned[order])])
     places = np.unique(np.linspace(0, len(churned), CURVE_POINTS).astype(np.int64))
     total = float(churned.sum())
-    contacted = np.maximum(places, 1)
+    contacted = np.where(places == 0, places[1], places)  # of nobody there is no share: the first point stands in
     return {
         "contacted": [_rounded(value) for value in places / len(churned)],
         "found": [_rounded(value) for value in lost[places] / total],
