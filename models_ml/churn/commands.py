@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from userops.config import Settings, load_settings
 from userops.steps import writer_lock
@@ -24,7 +24,8 @@ def list_models() -> None:
 
     registry = Registry(load_settings().paths.models / "churn")
     aliases = registry.aliases()
-    table = Table("version", "alias", "serves", "origins", "AUC", "lift at list", "calibration error")
+    # Versions are copied from here into `promote`: they stay whole however narrow the terminal.
+    table = Table(Column("version", no_wrap=True), "alias", "serves", "origins", "AUC", "lift at list", "calibration error")
     for version in registry.versions():
         metrics = registry.read_json(version, "metrics.json")
         mean = metrics["candidates"][metrics["served"]]["mean"]

@@ -68,7 +68,7 @@ def test_from_the_warehouse_to_the_list_and_again(
     instance: Callable[..., Settings], small_lake: SimpleNamespace
 ) -> None:
     settings = instance(
-        "project: {timezone: UTC, currency: EUR}\nwarning_list: {max_users: 50}\n"
+        "project: {timezone: UTC, currency: EUR}\nwarning_list: {max_users: 30}\n"
         "churn: {tuning_trials: 3, max_observations: 6}\n"
     )
     queries, leaves = _shop_queries(small_lake, AS_OF)
@@ -96,7 +96,7 @@ def test_from_the_warehouse_to_the_list_and_again(
     listed = _query(settings, "select * from churn_warning_list order by as_of_date, rank")
     assert [row for row in listed if row[0] == yesterday.as_of] == list_of_yesterday
     handed_out = _query(settings, "select as_of_date from export_churn_warning_list")
-    assert len([row for row in handed_out if row[0] == today.as_of]) == 50
+    assert len([row for row in handed_out if row[0] == today.as_of]) == 30
 
     drift = _query(
         settings, f"select count(*), count(distinct feature) from agg_churn_feature_drift where as_of_date = '{AS_OF}'"
@@ -151,7 +151,7 @@ def _check_the_list(settings: Settings) -> None:
         "select rank, expected_loss, churn_probability, user_id, days_silent, usual_gap_days, reason_1_code, "
         f"reason_1_en, action_code from export_churn_warning_list where as_of_date = '{AS_OF}' order by rank",
     )
-    assert [row[0] for row in rows] == list(range(1, 51))
+    assert [row[0] for row in rows] == list(range(1, 31))
     assert [row[1] for row in rows] == sorted((row[1] for row in rows), reverse=True)
     assert all(row[2] >= settings.warning_list.stay_probability for row in rows)
     assert "u0001" not in {row[3] for row in rows}, "refused every contact"

@@ -41,7 +41,7 @@ def test_a_failing_model_a_failing_data_test_and_a_wrong_command(instance: Calla
     manifest = settings.paths.dbt_target / "manifest.json"
     written_at = manifest.stat().st_mtime_ns
     # The next run is another day's: it parses nothing anew, writes nothing of the project, and finds everything mended.
-    lake.set_control("ingest_batches", [])
+    lake.reset()
     done = run_dbt(settings, date(2024, 1, 10), select=staging)
     assert done.counts["model"] == len(staging)
     assert set(done.statuses.values()) == {"success", "pass"}
