@@ -51,7 +51,7 @@ from userops.sqltext import identifier, literal
 
 _CHUNK = 1 << 20
 #: Longest line of a usual file. Threads get pieces of several such lines: with few long pieces one core stays idle.
-_USUAL_LINE_BYTES = 1 << 20
+_USUAL_LINE_BYTES = 1 << 22
 _MARK = b"\xef\xbb\xbf"
 _CUT = "a line that can be cut into its columns"
 

@@ -29,6 +29,8 @@ SCHEMA = pa.schema([(RECORD, pa.int64()), (LINE, pa.int64()), (TEXT, pa.string()
 #: Of the batches that DuckDB gets: ODD is the same for a whole batch.
 _STREAM_SCHEMA = SCHEMA.append(pa.field(ODD, pa.bool_()))
 
+#: Text of one batch. DuckDB appends each batch to a table by itself and copies small ones again to join them.
+_BATCH_BYTES = 1 << 22
 _LINE_FEED, _BLANK, _MARK = 10, 32, 0xEF
 _UTF8_MARK = b"\xef\xbb\xbf"
 #: Escapes of control characters and wide blanks; JSON has no control character in a text but by these.
@@ -153,24 +155,28 @@ def _numbered(blocks: Iterator[bytes], line: int) -> Iterator[pa.RecordBatch]:
     """Cut blocks at line ends. Of a line that exceeds the limit only the beginning is held in memory."""
     record = 0
     parts: list[bytes] = []
-    held = dropped = 0
+    held = unfinished = dropped = 0
     for block in blocks:
-        if b"\n" in block:
-            text = b"".join([*parts, block])
-            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LINE_FEED) + 1
-            batch = line_batch(text, ends, record, line, dropped)
-            record += batch.num_rows
-            line += len(ends)
-            yield batch
-            parts, held, dropped, block = [], 0, 0, text[ends[-1] :]
-        if held > MAX_RECORD_BYTES:
+        end = block.rfind(b"\n") + 1
+        if not end and unfinished > MAX_RECORD_BYTES:
             dropped += len(block)
-        else:
-            parts.append(block)
-            held += len(block)
+            continue
+        parts.append(block)
+        held += len(block)
+        unfinished = len(block) - end if end else unfinished + len(block)
+        if unfinished == held or (held < _BATCH_BYTES and unfinished <= MAX_RECORD_BYTES):
+            continue
+        text = b"".join(parts)
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LINE_FEED) + 1
+        batch = line_batch(text, ends, record, line, dropped)
+        record += batch.num_rows
+        line += len(ends)
+        yield batch
+        parts, held, dropped = [text[ends[-1] :]], unfinished, 0
     if held:
-        rest = b"".join(parts)
-        yield line_batch(rest, np.array([len(rest)]), record, line, dropped)
+        text = b"".join(parts)
+        ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LINE_FEED) + 1
+        yield line_batch(text, ends if text.endswith(b"\n") else np.append(ends, held), record, line, dropped)
 
 
 def line_batch(text: bytes, ends: np.ndarray, records: int, lines: int, dropped: int = 0) -> pa.RecordBatch:
