@@ -44,8 +44,8 @@ looks as (
 
 ),
 
--- Read a second time, which costs less than to keep them. Users are picked before the join, of a day's run they are few;
--- names are picked by the join, for doing it here as well costs a first build a third more.
+-- Read a second time, which costs less than to keep them. Users are picked before the join, for they are few in a day's
+-- run; names are picked by the join, for doing it here as well costs a first build a third more.
 events as (
 
     select
