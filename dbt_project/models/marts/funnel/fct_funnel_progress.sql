@@ -13,13 +13,6 @@
     )
 }}
 {%- set last_step = funnel_steps_built() -%}
-{%- set is_wanted -%}
-{{ in_touched_users("user_id") }}
-and event_name in (
-    select event_names.event_name
-    from {{ ref("int_funnel_event_names") }} as event_names
-)
-{%- endset -%}
 {%- set reached_numbers = [] -%}
 {%- for step in range(1, last_step + 1) -%}
 {%- set reaching = list_where("entries.chain", "coded", coded_can("coded", step_part(step))) -%}
@@ -42,11 +35,17 @@ looks as (
         channel,
         device
     from {{ ref("int_events") }}
-    where {{ is_wanted }}
+    where
+        {{ in_touched_users("user_id") }}
+        and event_name in (
+            select event_names.event_name
+            from {{ ref("int_funnel_event_names") }} as event_names
+        )
 
 ),
 
--- Read a second time, which costs less than to keep them. Filtered before the join: of a day's run they are few.
+-- Read a second time, which costs less than to keep them. Users are picked before the join, for they are few in a day's
+-- run; names are picked by the join, for doing it here as well costs a first build a third more.
 events as (
 
     select
@@ -57,7 +56,7 @@ events as (
         channel,
         device
     from {{ ref("int_events") }}
-    where {{ is_wanted }}
+    where {{ in_touched_users("user_id") }}
 
 ),
 
