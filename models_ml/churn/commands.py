@@ -25,8 +25,8 @@ def list_models() -> None:
     registry = Registry(load_settings().paths.models / "churn")
     aliases = registry.aliases()
     # Versions are copied from here into `promote`: they stay whole however narrow the terminal.
-    version_column = Column("version", no_wrap=True)
-    table = Table(version_column, "alias", "serves", "origins", "AUC", "lift at list", "calibration error")
+    whole = [Column(name, no_wrap=True) for name in ("version", "alias")]
+    table = Table(*whole, "serves", "origins", "AUC", "lift at list", "calibration error")
     for version in registry.versions():
         metrics = registry.read_json(version, "metrics.json")
         mean = metrics["candidates"][metrics["served"]]["mean"]
