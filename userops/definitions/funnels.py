@@ -9,12 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from userops.config import Settings
-from userops.ingest.control_tables import CONTROL_COLUMNS
-from userops.ingest.lake import arrow_schema, control_file, write_table
+from userops.ingest.lake import write_control_table
 from userops.yamlfile import load_model
 
 #: ordered: other events may come in between; strict: no later step may; any: the steps in any order.
@@ -163,14 +161,16 @@ def write_funnels(settings: Settings) -> Path:
         ConfigError: funnels.yml cannot be used.
     """
     funnels = load_funnels(settings)
-    _write(settings, "funnels", ({"funnel_id": funnel.id, "step_order": funnel.order} for funnel in funnels))
-    _write(settings, "funnel_exclusions", (row for funnel in funnels for row in _exclusion_rows(funnel)))
-    _write(
+    write_control_table(
+        settings, "funnels", ({"funnel_id": funnel.id, "step_order": funnel.order} for funnel in funnels)
+    )
+    write_control_table(settings, "funnel_exclusions", (row for funnel in funnels for row in _exclusion_rows(funnel)))
+    write_control_table(
         settings,
         "funnel_segments",
         ({"funnel_id": funnel.id, "segment_type": segment} for funnel in funnels for segment in funnel.segments),
     )
-    return _write(settings, "funnel_steps", (row for funnel in funnels for row in _step_rows(funnel)))
+    return write_control_table(settings, "funnel_steps", (row for funnel in funnels for row in _step_rows(funnel)))
 
 
 def _step_rows(funnel: Funnel) -> Iterable[Mapping[str, Any]]:
@@ -204,12 +204,6 @@ def _gaps(funnel: Funnel, exclusion: FunnelExclusion) -> range:
         return range(1, len(funnel.steps))
     first, last = exclusion.between
     return range(funnel.step_number(first), funnel.step_number(last))
-
-
-def _write(settings: Settings, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    file = control_file(settings.paths, name)
-    write_table(file, pa.Table.from_pylist(list(rows), schema=arrow_schema(CONTROL_COLUMNS[name])))
-    return file
 
 
 def _seconds(text: str) -> int:

@@ -15,14 +15,12 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 from filelock import FileLock
 
 from userops.config import Settings
 from userops.errors import ConfigError, UseropsError
 from userops.ingest.control import csv_rows
-from userops.ingest.control_tables import CONTROL_COLUMNS
-from userops.ingest.lake import arrow_schema, control_file, write_table
+from userops.ingest.lake import write_control_table
 from userops.ingest.sources import did_you_mean
 
 LISTS = ("churn_warning", "winback")
@@ -100,9 +98,7 @@ def write_list_overrides(settings: Settings) -> Path:
         for decision in load_decisions(settings)
         for list_name in decision.lists
     ]
-    file = control_file(settings.paths, "list_overrides")
-    write_table(file, pa.Table.from_pylist(rows, schema=arrow_schema(CONTROL_COLUMNS["list_overrides"])))
-    return file
+    return write_control_table(settings, "list_overrides", rows)
 
 
 def decide(settings: Settings, decision: Decision) -> list[Decision]:

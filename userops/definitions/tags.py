@@ -13,13 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-import pyarrow as pa
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from userops.config import PROJECT_ROOT, Settings
-from userops.ingest.control_tables import CONTROL_COLUMNS
-from userops.ingest.lake import arrow_schema, control_file, write_table
+from userops.ingest.lake import write_control_table
 from userops.ingest.sources import did_you_mean
 from userops.yamlfile import load_model
 
@@ -165,9 +163,7 @@ def write_tags(settings: Settings) -> Path:
         ConfigError: tags.yml cannot be used.
     """
     rows = definition_rows(load_tags(settings))
-    file = control_file(settings.paths, "tag_definitions")
-    write_table(file, pa.Table.from_pylist(rows, schema=arrow_schema(CONTROL_COLUMNS["tag_definitions"])))
-    return file
+    return write_control_table(settings, "tag_definitions", rows)
 
 
 def definition_rows(tags: Iterable[Tag]) -> list[dict[str, Any]]:

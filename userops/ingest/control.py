@@ -9,18 +9,16 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from userops.config import Settings
 from userops.errors import ConfigError
 from userops.ingest.control_tables import CONTROL_COLUMNS
-from userops.ingest.lake import arrow_schema, control_file, write_table
+from userops.ingest.lake import write_control_table
 from userops.ingest.ledger import COMMITTED, RETIRED, Ledger
 from userops.ingest.sources import did_you_mean
 
@@ -39,7 +37,7 @@ def write_taxonomy(settings: Settings) -> Path:
             is listed twice.
     """
     file = settings.paths.taxonomy_file
-    return _write(settings, "event_taxonomy", _read_taxonomy(file) if file.exists() else [])
+    return write_control_table(settings, "event_taxonomy", _read_taxonomy(file) if file.exists() else [])
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def write_exchange_rates(settings: Settings) -> Path:
     Raises:
         ConfigError: exchange_rates.csv cannot be used.
     """
-    return _write(settings, "exchange_rates", map(asdict, load_exchange_rates(settings)))
+    return write_control_table(settings, "exchange_rates", map(asdict, load_exchange_rates(settings)))
 
 
 def write_unbind(settings: Settings) -> Path:
@@ -93,7 +91,7 @@ def write_unbind(settings: Settings) -> Path:
         ConfigError: a column is missing or unknown, a field is empty, or a pair is listed twice.
     """
     file = settings.paths.identity_unbind_file
-    return _write(settings, "identity_unbind", _read_unbind(file) if file.exists() else [])
+    return write_control_table(settings, "identity_unbind", _read_unbind(file) if file.exists() else [])
 
 
 def write_notes(settings: Settings, ledger: Ledger) -> Path:
@@ -103,7 +101,7 @@ def write_notes(settings: Settings, ledger: Ledger) -> Path:
         for note in ledger.notes()
     }
     names = _columns("source_notes")
-    return _write(settings, "source_notes", (dict(zip(names, row, strict=True)) for row in sorted(rows)))
+    return write_control_table(settings, "source_notes", (dict(zip(names, row, strict=True)) for row in sorted(rows)))
 
 
 def write_batches(settings: Settings, ledger: Ledger) -> None:
@@ -115,7 +113,7 @@ def write_batches(settings: Settings, ledger: Ledger) -> None:
     batches = ledger.batches(COMMITTED, RETIRED)
     days_of: Mapping[str, Mapping[date, int]] = ledger.dates()
     names = [name for name, _ in CONTROL_COLUMNS["ingest_batches"]]
-    _write(
+    write_control_table(
         settings,
         "ingest_batch_dates",
         (
@@ -134,13 +132,9 @@ def write_batches(settings: Settings, ledger: Ledger) -> None:
             for day, rows in days_of.get(batch.batch_id, {}).items()
         ),
     )
-    _write(settings, "ingest_batches", ({name: getattr(batch, name) for name in names} for batch in batches))
-
-
-def _write(settings: Settings, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
-    file = control_file(settings.paths, name)
-    write_table(file, pa.Table.from_pylist(list(rows), schema=arrow_schema(CONTROL_COLUMNS[name])))
-    return file
+    write_control_table(
+        settings, "ingest_batches", ({name: getattr(batch, name) for name in names} for batch in batches)
+    )
 
 
 def _columns(name: str) -> list[str]:

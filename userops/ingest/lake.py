@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,6 +19,7 @@ from userops.contracts.entities import ENTITIES, ColumnType, Entity
 from userops.errors import SourceFileError
 from userops.ingest.control_tables import CONTROL_COLUMNS
 from userops.ingest.ledger import Batch
+from userops.sqltext import identifier
 
 NO_DATE = date(1970, 1, 1)
 SCHEMA_FILE = "_schema.parquet"
@@ -224,6 +227,20 @@ def write_table(file: Path, table: pa.Table) -> None:
     reached(f"written:{file.name}")
     temporary.replace(file)
     sync_folder(file.parent)
+
+
+def write_control_table(settings: Settings, name: str, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write a control table with these rows and return its file."""
+    columns = CONTROL_COLUMNS[name]
+    kind = ", ".join(f"{identifier(column)} {kind}" for column, kind in columns)
+    # Arrow would load pandas to turn Python rows into columns, which takes longer than the rest of a small load.
+    values = [{column: row[column] for column, _ in columns} for row in rows]
+    with duckdb.connect() as connection:
+        query = f"from (select unnest(cast($1 as struct({kind})[]), recursive := true))"
+        table = connection.sql(query, params=[values]).to_arrow_table()
+    file = control_file(settings.paths, name)
+    write_table(file, table.cast(arrow_schema(columns)))
+    return file
 
 
 def temporary_of(file: Path) -> Path:

@@ -15,7 +15,6 @@ from importlib.resources import files as package_files
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
-from zoneinfo import available_timezones
 
 from pydantic import (
     BaseModel,
@@ -28,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from userops.config import Settings
+from userops.config import Settings, time_zones
 from userops.contracts.entities import ENTITIES, Entity
 from userops.errors import ConfigError, UseropsError
 from userops.ingest.failures import told
@@ -275,7 +274,7 @@ class Source(_Section):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value and value not in available_timezones():
+        if value and value not in time_zones():
             raise ValueError("an IANA time zone such as Asia/Shanghai or Europe/Amsterdam")
         return value
 

@@ -240,15 +240,15 @@ class Stager:
             return None
         new = self._new(source, file, columns)
         try:
-            read = self._computed(source, file, columns, new, scan.rows, numbered=scan.numbered)
+            read = self._computed(source, file, columns, new, None, numbered=scan.numbered)
         except SourceFileError:  # reading at leisure tells what is wrong with which record
             return None
-        rows = self._number("select count(*) from canonical_rows")
-        if rows != scan.counted():
+        if read.rows != scan.counted():
             return None
         if read.state("refused") and not scan.numbered:  # what is told of a refused row needs its number and line
             rows = read_records(self.connection, file, probe, source, list(columns))
-        return replace(read, rows=rows, warnings=probe.warnings)
+            return replace(read, rows=rows, warnings=probe.warnings)
+        return replace(read, warnings=probe.warnings)
 
     def _read_at_leisure(self, source: Source, file: LandingFile, probe: Probe, columns: Mapping[str, str]) -> ReadFile:
         """Read every record, set those aside that are none, then compute the rows of the others."""
@@ -267,10 +267,14 @@ class Stager:
         file: LandingFile,
         columns: Mapping[str, str],
         new: NewColumns,
-        rows: int,
+        rows: int | None,
         numbered: bool = True,
     ) -> ReadFile:
-        """Fill `canonical_rows` from `source_rows`, which has about so many rows."""
+        """Fill `canonical_rows` from `source_rows`.
+
+        Args:
+            rows: how many records `source_rows` and `structural_rejects` have; None: as many as are computed.
+        """
         statement = self._statement(source, file, columns, new)
         self._canonical_rows(statement.rows, file, numbered)
         if inside := self._personal_inside(new):
@@ -281,6 +285,8 @@ class Stager:
             "select state, event_date, count(*) from canonical_rows group by all order by all"
         ).fetchall()
         broken = self._number("select count(*) from structural_rejects")
+        if rows is None:
+            rows = sum(count for _, _, count in tally)
         return ReadFile(rows, broken, statement, new, (), tally)
 
     def _new(self, source: Source, file: LandingFile, columns: Mapping[str, str]) -> NewColumns:

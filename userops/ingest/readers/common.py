@@ -35,12 +35,10 @@ class OnePass:
     """A file whose `source_rows` reads the landing file itself and ends in an error at the first unusual record.
 
     Attributes:
-        rows: about how many records there are.
         counted: how many records a whole scan has passed, asked behind one; None: some of them were left out.
         numbered: whether `source_rows` has RECORD and LINE; else both are null, and the place of a row is its number.
     """
 
-    rows: int
     counted: Callable[[], int | None]
     numbered: bool
 

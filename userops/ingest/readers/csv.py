@@ -135,7 +135,7 @@ def csv_in_one_pass(
     def counted() -> int | None:
         return None if scalar(connection, "select count(*) from reject_errors") else rows
 
-    return OnePass(rows, counted, numbered=False)
+    return OnePass(counted, numbered=False)
 
 
 def _speaks_of_row_numbers(source: Source) -> bool:

@@ -49,8 +49,6 @@ _EXPECTED = "one JSON object per record, each key once"
 _KEYS, _HAS_NUL = f"array_to_string(json_keys({TEXT}), {_BREAK})", f"contains({TEXT}, '\\u0000')"
 #: So many records from the beginning tell which keys records have; more kinds of records than this are many.
 _BEGINNING, _FEW_KINDS = 5000, 30
-#: No packed log is expected to grow more than this.
-_USUAL_EXPANSION = 12
 
 
 def read_json_records(
@@ -76,8 +74,7 @@ def json_in_one_pass(
     the scan in an error.
     """
     stream = _stream(file, probe, source)
-    beginning = stream.beginning(_BEGINNING, scans=2)
-    beginning.register(connection, _STREAM)
+    stream.beginning(_BEGINNING, scans=1).register(connection, _STREAM)
     try:
         _find_key_sets(connection)
     except duckdb.Error:
@@ -92,13 +89,10 @@ def json_in_one_pass(
     # One text is compared in less time than it is looked up. A list is no IN, of which DuckDB would make a join.
     is_known = f"{_KEYS} = {literal(known[0])}" if len(known) == 1 else f"list_contains({literal_list(known)}, {_KEYS})"
     usual = guarded(f"{FAULT} is null and {is_known} and not {_HAS_NUL}")
-    size = scalar(connection, f"select sum(strlen({TEXT}))::bigint from {_STREAM}")
-    expansion = 1 if probe.text.compression == "none" else _USUAL_EXPANSION
-    rows = probe.readable.stat().st_size * expansion * beginning.passed // max(1, size)
     stream.spare = 1
     stream.register(connection, _STREAM)
     _make_source_rows(connection, file, source, keys, f"where {usual}")
-    return OnePass(rows, lambda: stream.passed, numbered=True)
+    return OnePass(lambda: stream.passed, numbered=True)
 
 
 def _stream(file: LandingFile, probe: Probe, source: Source) -> RecordStream:

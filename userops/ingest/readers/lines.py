@@ -31,6 +31,8 @@ _STREAM_SCHEMA = SCHEMA.append(pa.field(ODD, pa.bool_()))
 
 #: Text of one batch. DuckDB appends each batch to a table by itself and copies small ones again to join them.
 _BATCH_BYTES = 1 << 22
+#: Of the first one, which is often all that somebody looks at.
+_FIRST_BATCH_BYTES = 1 << 19
 _LINE_FEED, _BLANK, _MARK = 10, 32, 0xEF
 _UTF8_MARK = b"\xef\xbb\xbf"
 #: Escapes of control characters and wide blanks; JSON has no control character in a text but by these.
@@ -164,7 +166,8 @@ def _numbered(blocks: Iterator[bytes], line: int) -> Iterator[pa.RecordBatch]:
         parts.append(block)
         held += len(block)
         unfinished = len(block) - end if end else unfinished + len(block)
-        if unfinished == held or (held < _BATCH_BYTES and unfinished <= MAX_RECORD_BYTES):
+        wanted = _BATCH_BYTES if record else _FIRST_BATCH_BYTES
+        if unfinished == held or (held < wanted and unfinished <= MAX_RECORD_BYTES):
             continue
         text = b"".join(parts)
         ends = np.flatnonzero(np.frombuffer(text, np.uint8) == _LINE_FEED) + 1
