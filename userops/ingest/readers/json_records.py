@@ -79,16 +79,14 @@ def json_in_one_pass(
         _find_key_sets(connection)
     except duckdb.Error:
         return None
-    kinds = connection.execute(
-        f"select array_to_string(keys, {_BREAK}), is_object and not repeats and not is_broken from key_sets"
-    ).fetchall()
+    kinds = connection.execute("select keys, is_object and not repeats and not is_broken from key_sets").fetchall()
     if not kinds or len(kinds) > _FEW_KINDS or not all(usual for _, usual in kinds):
         return None
     no_rejects(connection)
-    known = [text for text, _ in kinds]
-    # One text is compared in less time than it is looked up. A list is no IN, of which DuckDB would make a join.
-    is_known = f"{_KEYS} = {literal(known[0])}" if len(known) == 1 else f"list_contains({literal_list(known)}, {_KEYS})"
-    usual = guarded(f"{FAULT} is null and {is_known} and not {_HAS_NUL}")
+    # Lists are compared in two thirds of the time that making texts of them takes.
+    known = [literal_list(keys) for keys, _ in kinds]
+    is_known = f"list_contains([{', '.join(known)}], json_keys({TEXT}))"
+    usual = guarded(f"{FAULT} is null and {is_known} and not ({ODD} and {_HAS_NUL})")
     stream.spare = 1
     stream.register(connection, _STREAM)
     _make_source_rows(connection, file, source, keys, f"where {usual}")

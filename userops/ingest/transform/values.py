@@ -80,7 +80,7 @@ def json_object(value: str, kind: str) -> str:
     if kind.startswith(("STRUCT", "MAP")):
         return f"cast(to_json({value}) as varchar)"
     text = f"cast({value} as varchar)"
-    return f"case when left({text}, 1) = '{{' and json_valid({text}) then cast(json({text}) as varchar) end"
+    return f"case when left({text}, 1) = '{{' then cast(try(json({text})) as varchar) end"
 
 
 def event_name(name: str, source: Source) -> str:
