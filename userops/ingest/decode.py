@@ -45,6 +45,8 @@ _PEEK = 1 << 20
 #: zstd can unpack 128 KB from 4 bytes: small bites keep one step's output in bounds.
 _ZSTD_BITE = 1 << 13
 _DISK_CHECK = 64 << 20
+#: So much of a text tells whether blanks stand before its quotes, as layout does.
+_LOOK_BYTES = 1 << 12
 
 _GZIP, _ZSTD, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
@@ -126,6 +128,7 @@ class Probe:
         text: how to read `readable` as text.
         irregular: csv: there are NUL bytes, returns within lines, blank lines or byte order marks in the middle.
         odd_signs: there may be control characters beside line ends, or wide blanks; csv knows, others say there may.
+        padded: a value may end in a blank; csv knows, others say it may.
         scratch: a path where a reader may write a copy of its own.
         limit: read about so many records only, for a look at a file; None: all.
         warnings: what a person should know of the file.
@@ -138,6 +141,7 @@ class Probe:
     text: Text = Text("none", None, "utf-8", 0, "\n", empty=False)
     irregular: bool = False
     odd_signs: bool = True
+    padded: bool = True
     limit: int | None = None
     warnings: tuple[str, ...] = ()
 
@@ -267,7 +271,8 @@ def _probe_csv(file: LandingFile, spec: FormatSpec, text: Text, spool: Path, scr
         blocks = without_lines(text_blocks(file, text), spec.skip_lines)
         return blocks if limit is None else _first_lines(blocks, limit + 1)
 
-    facts = _Facts()
+    ends = b"\n\r" + spec.delimiter.encode()[:1] + spec.quote.encode()
+    facts = _Facts(ends)
     plain = text.compression == "none" and text.encoding in _UTF8 and text.newline == "\n" and not text.mark
     in_place = plain and not spec.skip_lines and limit is None and _is_text(file.path)
     if in_place:
@@ -275,7 +280,7 @@ def _probe_csv(file: LandingFile, spec: FormatSpec, text: Text, spool: Path, scr
             facts.take(block)
         in_place = facts.crlf == 0
     if not in_place:
-        facts = _Facts()
+        facts = _Facts(ends)
         _copy(file, facts.watch(_line_feeds(content())), spool)
     return Probe(
         file.path if in_place else spool,
@@ -284,6 +289,7 @@ def _probe_csv(file: LandingFile, spec: FormatSpec, text: Text, spool: Path, scr
         lines=facts.lines,
         irregular=facts.irregular,
         odd_signs=facts.odd_signs,
+        padded=facts.padded,
         limit=limit,
         warnings=text.warnings,
     )
@@ -300,10 +306,31 @@ def has_wide_blank(text: bytes) -> bool:
     return any(sign[:1] in text and sign in text for sign in _WIDE_BLANKS)
 
 
-class _Facts:
-    """What one pass over the text of a csv file tells. `crlf` counts from the blocks as they come."""
+def has_blank_before(text: bytes, signs: bytes) -> bool:
+    """Whether a blank stands before one of these one-byte signs."""
+    if b" " not in text:
+        return False
+    # Where blanks are layout the beginning has some.
+    return _blank_before(text[:_LOOK_BYTES], signs) or _blank_before(text, signs)
 
-    def __init__(self) -> None:
+
+def _blank_before(text: bytes, signs: bytes) -> bool:
+    is_sign = np.zeros(256, bool)
+    is_sign[list(signs)] = True
+    codes = np.frombuffer(text, np.uint8)
+    return bool(is_sign[codes[np.flatnonzero(codes[:-1] == _BLANK) + 1]].any())
+
+
+class _Facts:
+    """What one pass over the text of a csv file tells. `crlf` counts from the blocks as they come.
+
+    Args:
+        ends: bytes that may stand behind a value.
+    """
+
+    def __init__(self, ends: bytes) -> None:
+        self._ends = ends
+        self.padded = False
         self.size = 0
         self.newlines = 0
         self.returns = 0
@@ -340,6 +367,7 @@ class _Facts:
             self._odd = True
         self._note_blank_lines(block, feeds)
         self._note_odd_signs(block, len(feeds))
+        self.padded = self.padded or block.endswith(b" ") or has_blank_before(block, self._ends)
         self.size += len(block)
         self._tail = (self._tail + block)[-3:] if len(block) < 3 else block[-3:]
 

@@ -54,6 +54,8 @@ __all__ = ["Preview", "StagedFile", "Stager", "batch_id_of", "failed_batch", "st
 #: Smaller files are read at leisure: record by record accounted for before anything is computed.
 _WORTH_ONE_PASS = 1 << 18
 _SYNCED_AT_ONCE = 8
+#: How many values a row's hash may have, from 0, and in how many parts they are looked through for repeated ones.
+_HASHES, _PARTS_OF_HASHES = 1 << 63, 8
 #: Reason code of a row that is in quarantine because too many others of its file could not be read.
 TYPE_DRIFT = "type_drift"
 #: A third of the size of DuckDB's defaults, written and read back in less time.
@@ -276,11 +278,11 @@ class Stager:
             rows: how many records `source_rows` and `structural_rejects` have; None: as many as are computed.
         """
         statement = self._statement(source, file, columns, new)
-        self._canonical_rows(statement.rows, file, numbered)
+        self._canonical_rows(source, statement.rows, file, numbered)
         if inside := self._personal_inside(new):
             new = new.guarded(inside)
             statement = self._statement(source, file, columns, new)
-            self._canonical_rows(statement.rows, file, numbered)
+            self._canonical_rows(source, statement.rows, file, numbered)
         tally = self.connection.execute(
             "select state, event_date, count(*) from canonical_rows group by all order by all"
         ).fetchall()
@@ -327,14 +329,16 @@ class Stager:
             self.statements[signature] = canonical_sql(self.connection, source, given, self.run, where, new)
         return self.statements[signature]
 
-    def _canonical_rows(self, statement: str, file: LandingFile, numbered: bool) -> None:
-        """Compute every row once, in the file's order. What memory has no room for DuckDB keeps below its scratch.
+    def _canonical_rows(self, source: Source, statement: str, file: LandingFile, numbered: bool) -> None:
+        """Compute every row once. What memory has no room for DuckDB keeps below its scratch.
 
         Args:
             numbered: whether rows have a record number; else their place in the file is that.
         """
         try:
-            self.connection.execute(self._parsed(f"create or replace table computed_rows as {statement}"))
+            # Rows that carry their number need no order, and DuckDB copies many of them twice to keep it.
+            with self._order_of_rows(kept=not _is_json(source)):
+                self.connection.execute(self._parsed(f"create or replace table computed_rows as {statement}"))
             by_place = "* replace (rowid + 1 as record_number)"
             self.connection.execute(
                 f"create or replace view canonical_rows as select {'*' if numbered else by_place} from computed_rows"
@@ -346,6 +350,14 @@ class Stager:
                 "data that fits `format` and `columns` of the source YAML",
                 "correct the mapping, or export the file again",
             ) from None
+
+    @contextmanager
+    def _order_of_rows(self, kept: bool) -> Iterator[None]:
+        self.connection.execute(f"set preserve_insertion_order = {kept}")
+        try:
+            yield
+        finally:
+            self.connection.execute("set preserve_insertion_order = true")
 
     def _parsed(self, sql: str) -> duckdb.Statement:
         """Return a long statement parsed: the files of a source share it, and parsing takes as long as planning."""
@@ -424,16 +436,7 @@ class Stager:
         key = identifier(source.contract.key)
         days = read.loaded_days()
         known = leave_out is not None and self._known_rows(source, sorted(days), leave_out)
-        self.connection.execute(
-            """
-            create or replace temp table repeated_hashes as
-            select _row_hash
-            from canonical_rows
-            where state = 'loaded'
-            group by _row_hash
-            having count(*) > 1
-            """
-        )
+        self._find_repeated_hashes()
         repeated = self._number("select count(*) from repeated_hashes")
         if not known and not repeated:
             self._drop_known_rows(key)
@@ -472,6 +475,22 @@ class Stager:
                 "select event_date, count(*) from loaded_rows group by event_date order by event_date"
             ).fetchall()
         )
+
+    def _find_repeated_hashes(self) -> None:
+        """Fill `repeated_hashes`, a part of all hashes at a time: a small table of groups stays near the processor."""
+        self.connection.execute("create or replace temp table repeated_hashes (_row_hash bigint)")
+        width = _HASHES // _PARTS_OF_HASHES
+        for begin in range(0, _HASHES, width):
+            self.connection.execute(
+                f"""
+                insert into repeated_hashes
+                select _row_hash
+                from canonical_rows
+                where state = 'loaded' and _row_hash between {begin} and {begin + width - 1}
+                group by _row_hash
+                having count(*) > 1
+                """
+            )
 
     def _known_rows(self, source: Source, days: Sequence[date], leave_out: frozenset[str]) -> bool:
         """Fill `known_rows` with the rows of this file that other files have brought; return whether there are any."""

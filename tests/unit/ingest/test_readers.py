@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import gzip
+import io
 import json
 from typing import Any
 
@@ -18,6 +20,7 @@ from userops.ingest.readers import (
     EXTRAS,
     LINE,
     ODD,
+    PADDED,
     RAW,
     RECORD,
     LandingFile,
@@ -606,6 +609,74 @@ class TestOddSigns:
     def test_of_a_folder(self, read):
         found = read(b"id,x\n1,2\n", relative="shop/dt=%C2%A0a/file")
         assert found.query(f"select distinct {ODD} from source_rows") == [(True,)]
+
+
+class TestPadding:
+    """PADDED may be true for nothing, but never false where a value ends in a blank."""
+
+    @pytest.mark.parametrize(
+        ("text", "padded"),
+        [
+            ("id,x\n1,2026-01-05 10:00:00\n", False),
+            ("id,x\n1, a b\n", False),
+            ('id,x\n1," a, b c"\n', False),
+            ("id,x\n1 ,a\n", True),
+            ("id,x\n1,a \n", True),
+            ("id,x\n1,a \r\n", True),
+            ("id,x\n1,a ", True),
+            ('id,x\n1,"a "\n', True),
+            ("id,x\n1,a \n\n2,b\n", True),
+        ],
+    )
+    def test_of_csv(self, read, text, padded):
+        found = read(text.encode())
+        assert found.query(f"select distinct {PADDED} from source_rows") == [(padded,)]
+
+    @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 7])
+    def test_of_csv_across_blocks(self, read, monkeypatch, chunk):
+        monkeypatch.setattr(decode, "_CHUNK", chunk)
+        found = read(b"id,x\n1,abc \n2,d\n")
+        assert found.query(f"select distinct {PADDED} from source_rows") == [(True,)]
+
+    @pytest.mark.parametrize(
+        ("text", "padded"),
+        [
+            ('{"id":"a b","x":1}', False),
+            ('{"id":" a", "x": "b"}', True),  # layout looks like a value that ends in a blank
+            ('{"id":"a "}', True),
+            (r'{"id":"a\u0020"}', True),
+            (r'{"id":"a\u0021"}', False),
+            (f'{{"id":"{"a b" * 4000}","x":"c "}}', True),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["jsonl", "json"])
+    def test_of_json(self, read, kind, text, padded):
+        found = read((text if kind == "jsonl" else f"[{text}]").encode(), wanted=["id"], type=kind)
+        assert found.query(f"select distinct {PADDED} from source_rows") == [(padded,)]
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
+    @settings(max_examples=60, deadline=None)
+    @given(data=st.data())
+    def test_a_blank_at_an_end_is_never_missed(self, tmp_path_factory, kind, data):
+        text = st.text(st.sampled_from(' a,:"\\{}中;'), max_size=6)
+        rows = data.draw(st.lists(st.tuples(text, text), min_size=1, max_size=4))
+        if kind == "csv":
+            out = io.StringIO()
+            quoting = data.draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+            csv.writer(out, quoting=quoting, lineterminator="\n").writerows([("id", "x"), *rows])
+            content, spec = out.getvalue(), {}
+        else:
+            layout = data.draw(st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")]))
+            records = [json.dumps({"id": a, "x": b}, separators=layout, ensure_ascii=False) for a, b in rows]
+            content = "\n".join(records) if kind == "jsonl" else f"[{','.join(records)}]"
+            spec = {"type": kind, "wanted": ["id", "x"]}
+        found = Reading(tmp_path_factory.mktemp("padding"), content.encode(), connection=shared(), **spec)
+        missed = found.query(f"select id, x from source_rows where not {PADDED} and (id like '% ' or x like '% ')")
+        assert missed == []
+
+    def test_of_a_folder(self, read):
+        found = read(b"id,x\n1,2\n", relative="shop/dt=a%20/file")
+        assert found.query(f"select distinct {PADDED} from source_rows") == [(True,)]
 
 
 def test_first_keys():

@@ -23,6 +23,7 @@ from userops.ingest.readers.common import (
     EXTRAS,
     LINE,
     ODD,
+    PADDED,
     RAW,
     RECORD,
     OnePass,
@@ -41,6 +42,7 @@ __all__ = [
     "EXTRAS",
     "LINE",
     "ODD",
+    "PADDED",
     "RAW",
     "RECORD",
     "LandingFile",
@@ -81,9 +83,9 @@ def read_records(
 ) -> int:
     """Fill `source_rows` and `structural_rejects`, and return the number of records in both.
 
-    `source_rows` holds RECORD (1-based; blank lines are no records), LINE (null in Parquet), ODD, RAW (jsonl and json),
-    EXTRAS (jsonl and json), `_file`, the folder keys and the file's columns; `structural_rejects` holds record_number,
-    line_number, found, expected, raw.
+    `source_rows` holds RECORD (1-based; blank lines are no records), LINE (null in Parquet), ODD, PADDED,
+    RAW and EXTRAS (jsonl and json), `_file`, the folder keys and the file's columns; `structural_rejects` holds
+    record_number, line_number, found, expected, raw.
 
     Args:
         columns: of jsonl and json, the keys and JSON paths wanted; of other formats, what `source_columns` gave.

@@ -21,8 +21,9 @@ from userops.sqltext import identifier, literal
 #: mapping does not speak of, as a JSON object (null when there are none).
 RECORD, LINE, RAW, EXTRAS = ("__userops_record", "__userops_line", "__userops_raw", "__userops_extras")
 
-#: Whether a value of the row may have control characters or wide blanks in it: nearly always known to be false.
-ODD = "__userops_odd"
+#: Whether a value of the row may have control characters or wide blanks in it, and whether one may end in a blank:
+#: nearly always known to be false.
+ODD, PADDED = "__userops_odd", "__userops_padded"
 
 #: Longest record of a text file, in bytes; a longer one is refused and its beginning is kept.
 MAX_RECORD_BYTES = 8 * 1024 * 1024
@@ -72,15 +73,19 @@ def pseudo_columns(file: LandingFile, columns: Sequence[str]) -> list[str]:
     return items + [f"{value} as {identifier(name)}" for name, value in own.items() if name not in taken]
 
 
-def odd_item(file: LandingFile, odd: bool | str) -> str:
-    """Return the select item ODD: what the reader knows of the file's text, and what its folders and name add.
+def sign_items(file: LandingFile, odd: bool | str = True, padded: bool | str = True) -> list[str]:
+    """Return the select items ODD and PADDED: what the reader knows of the text, and what folders and name add.
 
     Args:
-        odd: known of all rows, or the name of a column that tells it of each.
+        odd, padded: known of all rows, or the name of a column that tells it of each.
     """
     path = unquote(file.relative)
     in_path = any(sign < " " for sign in path) or has_wide_blank(path.encode("utf-8", "surrogatepass"))
-    return f"{odd if isinstance(odd, str) and not in_path else literal(bool(odd) or in_path)} as {ODD}"
+    return [_sign_item(odd, in_path, ODD), _sign_item(padded, " " in path, PADDED)]
+
+
+def _sign_item(known: bool | str, in_path: bool, name: str) -> str:
+    return f"{known if isinstance(known, str) and not in_path else literal(bool(known) or in_path)} as {name}"
 
 
 def guarded(condition: str) -> str:

@@ -39,11 +39,11 @@ from userops.ingest.readers.common import (
     guarded,
     mapped,
     no_rejects,
-    odd_item,
     own_columns,
     pseudo_columns,
     scalar,
     shown,
+    sign_items,
 )
 from userops.ingest.readers.lines import fault_of
 from userops.ingest.sources import ROW_COLUMN, FormatSpec, Source
@@ -92,7 +92,7 @@ def read_csv_records(connection: duckdb.DuckDBPyConnection, file: LandingFile, p
     items = [f"record_number as {RECORD}", f"line_number as {LINE}", f"cast(null as varchar) as {RAW}"]
     # Fewer records than lines: line feeds stand within values.
     several_lines = probe.lines > header + scalar(connection, "select count(*) from csv_lines")
-    items += [odd_item(file, probe.odd_signs or several_lines), *pseudo_columns(file, names)]
+    items += sign_items(file, probe.odd_signs or several_lines, probe.padded) + pseudo_columns(file, names)
     items += [f"c{places[name]} as {identifier(name)}" for name in own_columns(file, names)]
     connection.execute(
         f"""
@@ -118,7 +118,7 @@ def csv_in_one_pass(
     repeats = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(names))
     places = {name: place for place, name in enumerate(names)}
     items = [f"cast(null as bigint) as {name}" for name in (RECORD, LINE)]
-    items += [f"cast(null as varchar) as {RAW}", odd_item(file, probe.odd_signs)]
+    items += [f"cast(null as varchar) as {RAW}", *sign_items(file, probe.odd_signs, probe.padded)]
     items += pseudo_columns(file, [*names, ROW_COLUMN])
     items += [f"c{places[name]} as {identifier(name)}" for name in own_columns(file, names)]
     no_rejects(connection)

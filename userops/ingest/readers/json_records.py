@@ -25,16 +25,17 @@ from userops.ingest.readers.common import (
     EXTRAS,
     LINE,
     ODD,
+    PADDED,
     RAW,
     RECORD,
     OnePass,
     folder_keys,
     guarded,
     no_rejects,
-    odd_item,
     own_columns,
     pseudo_columns,
     scalar,
+    sign_items,
 )
 from userops.ingest.readers.json_document import element_stream
 from userops.ingest.readers.lines import FAULT, TEXT, RecordStream, line_stream
@@ -175,10 +176,10 @@ def _make_source_rows(
 ) -> None:
     """Make `source_rows` the records of the stream; `kept` is SQL behind it that keeps some of them."""
     own = [key for key in own_columns(file, keys) if key not in PSEUDO_COLUMNS]
-    parsed, fields = _fields(own, _exact_keys(source, own))
+    fields = _fields(own, _exact_keys(source, own))
     items = [RECORD, LINE, f"trim({TEXT}, chr(10) || chr(13) || chr(9) || ' ') as {RAW}"]
     items += [
-        odd_item(file, ODD),
+        *sign_items(file, ODD, PADDED),
         _extras(connection, file, source, keys),
         *pseudo_columns(file, own),
         *fields,
@@ -187,7 +188,9 @@ def _make_source_rows(
         f"""
         create or replace temp view source_rows as
         select {", ".join(items)}
-        from (select {RECORD}, {LINE}, {TEXT}, {ODD}, {parsed} as fields from {_STREAM} {kept}) as parsed
+        from (
+            select {RECORD}, {LINE}, {TEXT}, {ODD}, {PADDED}, {", ".join(_parsed(own))} from {_STREAM} {kept}
+        ) as parsed
         """
     )
 
@@ -222,25 +225,36 @@ def _collect_rejects(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _fields(keys: Sequence[str], exact: frozenset[str]) -> tuple[str, list[str]]:
-    """Return the expression that parses a record once, and the select items that take the keys from it.
+def _parsed(keys: Sequence[str]) -> list[str]:
+    """Return the select items that parse a record: `fields`, a struct of its keys, and `deeper`, a list by path."""
+    fields = {key: "VARCHAR" for key in keys if not is_path(key)}
+    paths = [key for key in keys if is_path(key)]
+    items = []
+    if fields:
+        items.append(f"json_transform({TEXT}, {literal(json.dumps(fields, ensure_ascii=False))}) as fields")
+    if paths:
+        items.append(f"json_extract_string({TEXT}, {literal_list(paths)}) as deeper")
+    return items or ["null as fields"]
+
+
+def _fields(keys: Sequence[str], exact: frozenset[str]) -> list[str]:
+    """Return the select items that take the keys from what `_parsed` gives.
 
     Args:
         exact: keys whose doubles must not look like integers or texts.
     """
-    if not keys:
-        return "null", []
-    paths = [key if is_path(key) else _pointer(key) for key in keys]
+    places = {key: place for place, key in enumerate(filter(is_path, keys), start=1)}
     items = []
-    for place, (key, path) in enumerate(zip(keys, paths, strict=True), start=1):
-        value = f"fields[{place}]"
+    for key in keys:
+        value = f"deeper[{places[key]}]" if key in places else f"struct_extract(fields, {literal(key)})"
         if key in exact:
+            path = key if key in places else _pointer(key)
             like_number = f"{value} < ':' and (contains({value}, '.') or contains({value}, 'e'))"
             is_double = f"json_type({TEXT}, {literal(path)}) = 'DOUBLE'"
             spelled = f"coalesce(cast(try_cast({value} as double) as varchar), {value})"
             value = f"case when {like_number} and {is_double} then {spelled} else {value} end"
         items.append(f"{value} as {identifier(key)}")
-    return f"json_extract_string({TEXT}, {literal_list(paths)})", items
+    return items
 
 
 def _exact_keys(source: Source, keys: Sequence[str]) -> frozenset[str]:

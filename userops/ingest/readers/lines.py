@@ -16,18 +16,19 @@ from userops.ingest.decode import (
     MIN_FREE_BYTES,
     LandingFile,
     Probe,
+    has_blank_before,
     has_wide_blank,
     text_blocks,
     without_lines,
 )
-from userops.ingest.readers.common import LINE, MAX_RECORD_BYTES, ODD, RECORD, shown
+from userops.ingest.readers.common import LINE, MAX_RECORD_BYTES, ODD, PADDED, RECORD, shown
 
 #: Columns of a stream beside RECORD and LINE: the record as text, and why it cannot be one, or null.
 TEXT, FAULT = "__userops_text", "__userops_fault"
 
 SCHEMA = pa.schema([(RECORD, pa.int64()), (LINE, pa.int64()), (TEXT, pa.string()), (FAULT, pa.string())])
-#: Of the batches that DuckDB gets: ODD is the same for a whole batch.
-_STREAM_SCHEMA = SCHEMA.append(pa.field(ODD, pa.bool_()))
+#: Of the batches that DuckDB gets: ODD and PADDED are the same for a whole batch.
+_STREAM_SCHEMA = SCHEMA.append(pa.field(ODD, pa.bool_())).append(pa.field(PADDED, pa.bool_()))
 
 #: Text of one batch. DuckDB appends each batch to a table by itself and copies small ones again to join them.
 _BATCH_BYTES = 1 << 22
@@ -37,6 +38,7 @@ _LINE_FEED, _BLANK, _MARK = 10, 32, 0xEF
 _UTF8_MARK = b"\xef\xbb\xbf"
 #: Escapes of control characters and wide blanks; JSON has no control character in a text but by these.
 _ODD_ESCAPE = re.compile(rb"\\(?:[bfnrt]|u(?:00[01aA]|3000))")
+_BLANK_ESCAPE = rb"\u0020"
 
 
 class RecordStream:
@@ -45,7 +47,7 @@ class RecordStream:
     The first whole scan leaves the batches in a scratch file; later ones take them from there, which is several times
     cheaper than unpacking and cutting the text again. Where the disk has no room, every scan reads the file anew.
 
-    Their column ODD tells of a JSON text whether it may hold a control character or a wide blank.
+    Their columns ODD and PADDED tell of a JSON text what its values may have in them.
 
     Attributes:
         spare: how many scans come before the one that leaves a scratch file.
@@ -83,7 +85,7 @@ class RecordStream:
     def _scanned(self) -> Iterator[pa.RecordBatch]:
         if self._kept:
             return self._from_scratch()
-        whole = map(_with_odd_signs, self._batches())
+        whole = map(_with_signs, self._batches())
         if self.spare or self._keeping:  # the latter: a second scan within one query
             self.spare = max(0, self.spare - 1)
             return whole
@@ -129,15 +131,19 @@ def line_stream(file: LandingFile, probe: Probe, skip_lines: int = 0) -> RecordS
     return RecordStream(batches, probe.scratch)
 
 
-def _with_odd_signs(batch: pa.RecordBatch) -> pa.RecordBatch:
-    text = batch.column(TEXT).buffers()[2]
-    odd = text is not None and _has_odd_sign(text.to_pybytes())
-    flags = pa.py_buffer((b"\xff" if odd else b"\0") * -(-batch.num_rows // 8))
-    return batch.append_column(ODD, pa.BooleanArray.from_buffers(pa.bool_(), batch.num_rows, [None, flags]))
+def _with_signs(batch: pa.RecordBatch) -> pa.RecordBatch:
+    buffer = batch.column(TEXT).buffers()[2]
+    text = b"" if buffer is None else buffer.to_pybytes()
+    escapes = b"\\" in text
+    odd = (escapes and _ODD_ESCAPE.search(text) is not None) or has_wide_blank(text)
+    padded = (escapes and _BLANK_ESCAPE in text) or has_blank_before(text, b'"')
+    columns = [*batch.columns, _repeated(odd, batch.num_rows), _repeated(padded, batch.num_rows)]
+    return pa.record_batch(columns, schema=_STREAM_SCHEMA)
 
 
-def _has_odd_sign(text: bytes) -> bool:
-    return (b"\\" in text and _ODD_ESCAPE.search(text) is not None) or has_wide_blank(text)
+def _repeated(flag: bool, rows: int) -> pa.BooleanArray:
+    bits = pa.py_buffer((b"\xff" if flag else b"\0") * -(-rows // 8))
+    return pa.BooleanArray.from_buffers(pa.bool_(), rows, [None, bits])
 
 
 def _has_room(scratch: Path, size: int) -> bool:

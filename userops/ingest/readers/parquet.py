@@ -10,10 +10,10 @@ from userops.ingest.readers.common import (
     RAW,
     RECORD,
     no_rejects,
-    odd_item,
     own_columns,
     pseudo_columns,
     scalar,
+    sign_items,
     unreadable,
 )
 from userops.sqltext import identifier, literal
@@ -36,7 +36,7 @@ def read_parquet_records(connection: duckdb.DuckDBPyConnection, file: LandingFil
     """Make `source_rows` a view of the file; return its number of rows."""
     columns = list(parquet_columns(connection, file, probe))
     items = [f"file_row_number + 1 as {RECORD}", f"cast(null as bigint) as {LINE}", f"cast(null as varchar) as {RAW}"]
-    items += [odd_item(file, True), *pseudo_columns(file, columns), *map(identifier, own_columns(file, columns))]
+    items += [*sign_items(file), *pseudo_columns(file, columns), *map(identifier, own_columns(file, columns))]
     limit = "" if probe.limit is None else f"where file_row_number < {probe.limit}"
     connection.execute(
         f"""

@@ -22,10 +22,10 @@ from userops.ingest.readers.common import (
     RECORD,
     check_names,
     no_rejects,
-    odd_item,
     own_columns,
     pseudo_columns,
     scalar,
+    sign_items,
 )
 from userops.ingest.readers.lines import FAULT, TEXT, line_stream
 from userops.ingest.sources import FormatSpec
@@ -93,7 +93,7 @@ def _read(connection: duckdb.DuckDBPyConnection, file: LandingFile, spec: Format
     )
     own = own_columns(file, columns)
     places = {name: place for place, name in enumerate(columns, start=1)}
-    items = [RECORD, LINE, f"cast(null as varchar) as {RAW}", odd_item(file, True)]
+    items = [RECORD, LINE, f"cast(null as varchar) as {RAW}", *sign_items(file)]
     items += pseudo_columns(file, columns)
     items += [f"fields[{places[name]}] as {identifier(name)}" for name in own]
     broken = scalar(connection, "select count(*) from structural_rejects")

@@ -29,11 +29,11 @@ from userops.ingest.readers.common import (
     RECORD,
     check_names,
     no_rejects,
-    odd_item,
     one_row,
     own_columns,
     pseudo_columns,
     scalar,
+    sign_items,
 )
 from userops.ingest.sources import FormatSpec
 from userops.sqltext import identifier, literal
@@ -66,7 +66,7 @@ def read_xlsx_records(connection: duckdb.DuckDBPyConnection, file: LandingFile, 
     """Fill `source_rows` from a sheet; return its number of rows."""
     _load(connection, file, probe, spec)
     places = _places(connection, file, spec)
-    items = [odd_item(file, True), *pseudo_columns(file, list(places))]
+    items = sign_items(file) + pseudo_columns(file, list(places))
     items += [f"cast({places[name]} as varchar) as {identifier(name)}" for name in own_columns(file, places)]
     limit = "" if probe.limit is None else f"limit {probe.limit}"
     connection.execute(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from userops.ingest.readers import EXTRAS, ODD
+from userops.ingest.readers import EXTRAS, ODD, PADDED
 from userops.ingest.transform.values import trimmed
 from userops.sqltext import identifier, literal, literal_list
 
@@ -74,7 +74,8 @@ def personal_paths(paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def gathered(new: NewColumns) -> str:
     """Return SQL over `source_rows` of what the new columns hold: their values, or already the object of them."""
     if new.tabular:
-        return _object_of([(name, f"to_json({trimmed(identifier(name), kind, ODD)})") for name, kind in new.tabular])
+        values = [(name, trimmed(identifier(name), kind, ODD, PADDED)) for name, kind in new.tabular]
+        return _object_of([(name, f"to_json({value})") for name, value in values])
     if len(new.keys) <= _FEW_KEYS:
         return f"json_extract({identifier(EXTRAS)}, {literal_list(_pointer(key) for key in new.keys)})"
     return _object_of_entries(_entries(identifier(EXTRAS), literal_list(new.keys), "list_contains", new.inside))

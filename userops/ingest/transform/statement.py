@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import xor
 
 import duckdb
 
 from userops.contracts.entities import Column, ColumnType, Entity
 from userops.ingest.lake import NO_DATE
-from userops.ingest.readers import LINE, ODD, RAW, RECORD
+from userops.ingest.readers import LINE, ODD, PADDED, RAW, RECORD
 from userops.ingest.sources import Source
 from userops.ingest.transform import times, values
 from userops.ingest.transform.fields import Field, bind_fields
@@ -22,8 +24,9 @@ from userops.sqltext import identifier, literal
 #: Separates the values in a row's fingerprint, and begins the fingerprint of a row that has this sign in a value.
 _SEPARATOR = "\x1f"
 _BETWEEN, _WITH_LENGTHS = "chr(31)", "chr(30)"
-#: SQL name of ODD behind the first layer.
-_ODD = "may_be_odd"
+#: SQL names of ODD and PADDED behind the first layer.
+_ODD, _PADDED = "may_be_odd", "may_be_padded"
+_COLUMNS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class _Layers:
         return ",\n".join(sql)
 
     def _mapped(self, raw: str) -> list[str]:
-        columns = [f"{RECORD} as record_number", f"{ODD} as {_ODD}"]
+        columns = [f"{RECORD} as record_number", f"{ODD} as {_ODD}", f"{PADDED} as {_PADDED}"]
         if raw:
             columns += [f"{LINE} as line_number", f"{raw} as raw"]
         if self.source.filter:
@@ -148,8 +151,8 @@ class _Layers:
         columns = []
         for field in self.fields:
             computed = field.mapping.expr is not None
-            odd = "true" if computed or field.mapping.constant is not None else _ODD
-            columns.append(f"{values.trimmed(field.raw + '.v' * computed, field.kind, odd)} as {field.value}")
+            signs = ("true", "true") if computed or field.mapping.constant is not None else (_ODD, _PADDED)
+            columns.append(f"{values.trimmed(field.raw + '.v' * computed, field.kind, *signs)} as {field.value}")
             if computed:
                 columns.append(f"{field.raw} is null as {field.failed}")
         if self.new.kept:
@@ -237,8 +240,8 @@ def _fingerprint(source: Source, filled: list[Column]) -> str:
     need no lengths unless one holds the sign between them, which real ones do not.
     """
     present = "0::ubigint"
-    for column in filled:
-        present = f"xor({present}, case when {identifier(column.name)} is null then 0 else {_number_of(column)} end)"
+    for place in range(0, len(filled), _COLUMNS_AT_ONCE):
+        present = f"xor({present}, {_present(filled[place : place + _COLUMNS_AT_ONCE])})"
     values_ = f"concat_ws({_BETWEEN}, {present}, {', '.join(_stable_text(column) for column in filled)})"
     texts = [identifier(column.name) for column in filled if column.type.duckdb == "VARCHAR"]
     lengths = ", ".join(f"strlen({text})" for text in texts)
@@ -253,6 +256,17 @@ def _fingerprint(source: Source, filled: list[Column]) -> str:
     return f"case when {ambiguous} then concat_ws({_BETWEEN}, {_WITH_LENGTHS}, {lengths}, {values_}) else {values_} end"
 
 
+def _present(columns: Sequence[Column]) -> str:
+    """A number that tells which of these columns have a value. Mostly they all have one, which is cheap to see."""
+    all_there = " and ".join(f"{identifier(column.name)} is not null" for column in columns)
+    one_by_one = "0::ubigint"
+    for column in columns:
+        number = f"{_number_of(column)}::ubigint"
+        one_by_one = f"xor({one_by_one}, case when {identifier(column.name)} is null then 0 else {number} end)"
+    together = reduce(xor, map(_number_of, columns))
+    return f"case when {all_there} then {together}::ubigint else {one_by_one} end"
+
+
 def _may_bring_separator(source: Source, column: str) -> bool:
     """Whether the mapping may make a text with the sign between values of a file that has none."""
     mapping = source.columns.get(column)
@@ -260,9 +274,9 @@ def _may_bring_separator(source: Source, column: str) -> bool:
     return computed or (column == "event_name" and any(_SEPARATOR in name for name in source.event_names.values()))
 
 
-def _number_of(column: Column) -> str:
+def _number_of(column: Column) -> int:
     """A number for a column's name; those of the columns with a value, xor-ed, tell which ones they are."""
-    return f"{int.from_bytes(hashlib.sha256(column.name.encode()).digest()[:8])}::ubigint"
+    return int.from_bytes(hashlib.sha256(column.name.encode()).digest()[:8])
 
 
 def _stable_text(column: Column) -> str:
