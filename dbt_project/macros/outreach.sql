@@ -418,6 +418,26 @@
 {%- endmacro %}
 
 
+{#
+    Query of the lengths of silence from which the chance to come back is counted: silence_step, from_days. Most who come
+    back do so early, so the chance falls fast at first and the first steps are short.
+#}
+{% macro winback_silence_steps_table() -%}
+    {% set unit = var("lifecycle").churned_after_days | int %}
+    {% set starts = [] %}
+    {% for sixths in [6, 7, 8, 9, 10, 11, 12, 15, 18, 24, 36, 72] %}
+        {% set from_days = unit * sixths // 6 %}
+        {% do starts.append(from_days) if from_days not in starts %}
+    {% endfor %}
+    {%- for from_days in starts %}
+    select
+        {{ loop.index }} as silence_step,
+        {{ from_days }} as from_days
+    {{- " union all" if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
 {# Name of a length of silence, such as `30-59`, in days. #}
 {% macro silence_band_name(silence_band) -%}
     case {{ silence_band }}
@@ -428,8 +448,11 @@
 {%- endmacro %}
 
 
-{# What brought similar users back, as a sentence in `en` or `zh`; null where nothing is known. #}
-{% macro return_trigger_sentence(language, kind, value, returns, similar_returns) -%}
+{#
+    What brought users of the same value back from the same length of silence, as a sentence in `en` or `zh`; null where
+    nothing is known.
+#}
+{% macro return_trigger_sentence(language, kind, value, returns, similar_returns, silence_band) -%}
     {%- set days = var("winback_list").trigger_days -%}
     {%- set sentences = {
         "en": {
@@ -454,12 +477,14 @@
         when '{{ name }}' then
             {%- if language == "en" %}
             {{ dbt.concat([
-                "'Of '", similar_text, "' similar users who came back, '", returns_text, "' " ~ parts[0] ~ "'", value,
+                "'Of '", similar_text, "' returns of users of this value after '", silence_band_name(silence_band),
+                "' days, '", returns_text, "' " ~ parts[0] ~ "'", value,
                 "'" ~ parts[1] ~ ".'",
             ]) }}
             {%- else %}
             {{ dbt.concat([
-                "'回流的 '", similar_text, "' 名相似用户中，'", returns_text, "' " ~ parts[0] ~ "'", value,
+                "'同价值层级用户沉默 '", silence_band_name(silence_band), "' 天后的 '", similar_text, "' 次回流中，'",
+                returns_text, "' " ~ parts[0] ~ "'", value,
                 "'" ~ parts[1] ~ "。'",
             ]) }}
             {%- endif %}

@@ -15,28 +15,34 @@ bands as (
 
 ),
 
--- everybody who was silent long enough for a band, and for whom it is known whether they came back in time
+steps as (
+
+    {{ winback_silence_steps_table() }}
+
+),
+
+-- everybody who was silent long enough for a step, and for whom it is known whether they came back in time
 exposures as (
 
     select
         tiered.as_of_date,
-        bands.silence_band,
+        steps.silence_step,
         tiered.value_tier,
         coalesce(tiered.channel, '') as channel,
         case
             when
                 tiered.returned_on
-                <= {{ add_days("tiered.last_active_date", "bands.from_days + " ~ settings.return_days) }}
+                <= {{ add_days("tiered.last_active_date", "steps.from_days + " ~ settings.return_days) }}
                 then 1
             else 0
         end as has_returned
     from tiered
-    inner join bands
+    inner join steps
         on
-            {{ add_days("tiered.last_active_date", "bands.from_days + " ~ settings.return_days) }} <= tiered.as_of_date
+            {{ add_days("tiered.last_active_date", "steps.from_days + " ~ settings.return_days) }} <= tiered.as_of_date
             and (
                 tiered.returned_on is null
-                or {{ add_days("tiered.last_active_date", "bands.from_days") }} < tiered.returned_on
+                or {{ add_days("tiered.last_active_date", "steps.from_days") }} < tiered.returned_on
             )
 
 ),
@@ -54,15 +60,15 @@ overall as (
 
 ),
 
-by_band as (
+by_step as (
 
     select
         as_of_date,
-        silence_band,
+        silence_step,
         count(*) as users,
         sum(has_returned) as returned
     from exposures
-    group by as_of_date, silence_band
+    group by as_of_date, silence_step
 
 ),
 
@@ -70,12 +76,12 @@ by_tier as (
 
     select
         as_of_date,
-        silence_band,
+        silence_step,
         value_tier,
         count(*) as users,
         sum(has_returned) as returned
     from exposures
-    group by as_of_date, silence_band, value_tier
+    group by as_of_date, silence_step, value_tier
 
 ),
 
@@ -83,13 +89,13 @@ by_channel as (
 
     select
         as_of_date,
-        silence_band,
+        silence_step,
         value_tier,
         channel,
         count(*) as users,
         sum(has_returned) as returned
     from exposures
-    group by as_of_date, silence_band, value_tier, channel
+    group by as_of_date, silence_step, value_tier, channel
 
 ),
 
@@ -105,10 +111,13 @@ churned as (
         tiered.usual_gap_days,
         tiered.default_gap_days,
         tiered.channel,
-        max(bands.silence_band) as silence_band
+        max(bands.silence_band) as silence_band,
+        max(steps.silence_step) as silence_step
     from tiered
     inner join bands
         on {{ add_days("tiered.last_active_date", "bands.from_days") }} <= tiered.as_of_date
+    inner join steps
+        on {{ add_days("tiered.last_active_date", "steps.from_days") }} <= tiered.as_of_date
     where
         tiered.returned_on is null
         and {{ add_days("tiered.as_of_date", "-" ~ settings.max_silence_days) }} <= tiered.last_active_date
@@ -123,8 +132,8 @@ rated as (
     select
         churned.*,
         overall.return_rate as overall_rate,
-        coalesce(by_band.users, 0) as by_band_users,
-        coalesce(by_band.returned, 0) as by_band_returned,
+        coalesce(by_step.users, 0) as by_step_users,
+        coalesce(by_step.returned, 0) as by_step_returned,
         coalesce(by_tier.users, 0) as by_tier_users,
         coalesce(by_tier.returned, 0) as by_tier_returned,
         coalesce(by_channel.users, 0) as similar_users,
@@ -132,31 +141,31 @@ rated as (
     from churned
     inner join overall
         on churned.as_of_date = overall.as_of_date
-    left join by_band
+    left join by_step
         on
-            churned.as_of_date = by_band.as_of_date
-            and churned.silence_band = by_band.silence_band
+            churned.as_of_date = by_step.as_of_date
+            and churned.silence_step = by_step.silence_step
     left join by_tier
         on
             churned.as_of_date = by_tier.as_of_date
-            and churned.silence_band = by_tier.silence_band
+            and churned.silence_step = by_tier.silence_step
             and churned.value_tier = by_tier.value_tier
     left join by_channel
         on
             churned.as_of_date = by_channel.as_of_date
-            and churned.silence_band = by_channel.silence_band
+            and churned.silence_step = by_channel.silence_step
             and churned.value_tier = by_channel.value_tier
             and coalesce(churned.channel, '') = by_channel.channel
 
 ),
 
 -- a small group says little by itself: it is pulled towards the larger group that it is part of
-band_rates as (
+step_rates as (
 
     select
         rated.*,
-        (by_band_returned + {{ settings.prior_users }} * overall_rate) / (by_band_users + {{ settings.prior_users }})
-            as band_rate
+        (by_step_returned + {{ settings.prior_users }} * overall_rate) / (by_step_users + {{ settings.prior_users }})
+            as step_rate
     from rated
 
 ),
@@ -164,10 +173,10 @@ band_rates as (
 tier_rates as (
 
     select
-        band_rates.*,
-        (by_tier_returned + {{ settings.prior_users }} * band_rate) / (by_tier_users + {{ settings.prior_users }})
+        step_rates.*,
+        (by_tier_returned + {{ settings.prior_users }} * step_rate) / (by_tier_users + {{ settings.prior_users }})
             as tier_rate
-    from band_rates
+    from step_rates
 
 ),
 

@@ -143,10 +143,12 @@ select
     explained.main_kind as trigger_kind,
     explained.main_value as trigger_value,
     {{ return_trigger_sentence(
-        "en", "explained.main_kind", "explained.main_value", "explained.main_returns", "explained.main_similar_returns"
+        "en", "explained.main_kind", "explained.main_value", "explained.main_returns",
+        "explained.main_similar_returns", "explained.silence_band"
     ) }} as trigger_en,
     {{ return_trigger_sentence(
-        "zh", "explained.main_kind", "explained.main_value", "explained.main_returns", "explained.main_similar_returns"
+        "zh", "explained.main_kind", "explained.main_value", "explained.main_returns",
+        "explained.main_similar_returns", "explained.silence_band"
     ) }} as trigger_zh,
     explained.campaign_value as similar_campaign,
     explained.coupon_value as similar_coupon,
