@@ -150,7 +150,9 @@ def _run(data_set: DataSet) -> Iterator[Result]:
         for case in data_set.cases:
             shutil.rmtree(settings.paths.models, ignore_errors=True)
             churn = settings.churn.model_copy(update={"horizon_days": case.horizon_days})
-            yield _judge(data_set, case, settings.model_copy(update={"churn": churn}))
+            # Within one process MLflow holds on to the database of the case before, which is gone.
+            mlflow = settings.mlflow.model_copy(update={"enabled": False})
+            yield _judge(data_set, case, settings.model_copy(update={"churn": churn, "mlflow": mlflow}))
 
 
 def _judge(data_set: DataSet, case: Case, settings: Settings) -> Result:
