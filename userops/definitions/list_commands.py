@@ -145,10 +145,8 @@ def _decide(
         console.print(f"ended: {_told(ended)}", highlight=False, soft_wrap=True)
     console.print(f"{_told(decision)}; counts from the next run on", highlight=False, soft_wrap=True)
     console.print(f"written to {settings.paths.manual_list_file}", highlight=False, soft_wrap=True)
-    if not _is_known(settings, decision.user_id):
-        console.print(
-            f"No user `{decision.user_id}` is published: check the id. 已发布数据中没有该用户。", style="yellow"
-        )
+    for doubt in _doubts_about(settings, decision):
+        console.print(doubt, style="yellow", highlight=False, soft_wrap=True, markup=False)
 
 
 def _told(decision: Decision) -> str:
@@ -160,13 +158,8 @@ def _today(settings: Settings) -> date:
     return datetime.now(settings.tz).date()
 
 
-def _is_known(settings: Settings, user_id: str) -> bool:
-    """Whether the user is in what is published; true where nothing is published yet."""
-    from userops.warehouse.connect import read_only
+def _doubts_about(settings: Settings, decision: Decision) -> list[str]:
+    # Imported when needed: DuckDB takes longer to load than the other commands to run.
+    from userops.definitions.list_doubts import doubts_about
 
-    path = settings.paths.published_duckdb
-    if not path.exists():
-        return True
-    with read_only(path, settings) as connection:
-        found = connection.execute("select count(*) from dim_users where user_id = ?", [user_id]).fetchone()
-    return bool(found and found[0])
+    return doubts_about(settings, decision)

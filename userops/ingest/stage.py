@@ -29,7 +29,7 @@ from userops.ingest.lake import (
     sync_file,
 )
 from userops.ingest.ledger import FAILED, STAGED, Batch
-from userops.ingest.readers import Probe, folder_keys, in_one_pass, read_records, source_columns
+from userops.ingest.readers import RECORD, Probe, folder_keys, in_one_pass, read_records, source_columns
 from userops.ingest.readers.json_records import first_keys, found_keys
 from userops.ingest.sources import Source, did_you_mean
 from userops.ingest.staged import Preview, ReadFile, StagedFile
@@ -370,7 +370,16 @@ class Stager:
         if not read.state("refused"):
             self._refused_rows(None)
             return None
-        self._refused_rows(f"select * from ({read.statement.refusals}) as judged where len(reasons) > 0")
+        # Which rows they are is known; only why has to be found out, and only of them.
+        refused = "(select record_number from canonical_rows where state = 'refused')"
+        self._refused_rows(
+            f"""
+            with source_rows as (
+                select * from source_rows semi join {refused} as refused on source_rows.{RECORD} = refused.record_number
+            )
+            select * from ({read.statement.refusals}) as judged
+            """
+        )
         held = self._type_drift(source, read)
         if held:
             drift = (
