@@ -432,7 +432,10 @@ def _name_events(proposal: Proposal, profile: ColumnProfile) -> None:
 
 
 def _sort_the_rest(proposal: Proposal) -> None:
-    """Columns that are not mapped: personal ones are ignored, the others go to `properties`."""
+    """Columns that are not mapped: personal ones are ignored, the others go to `properties`.
+
+    What operators write beside a contact may be a note about the user: of outreach nothing unmapped is kept.
+    """
     used = {_column_of(line) for line in proposal.columns}
     spoken = " ".join(str(line.value.get("expr", "")) for line in proposal.columns if isinstance(line.value, dict))
     objects = [item.name for item in proposal.profiles if item.kind == "object" and not item.name.startswith("$.")]
@@ -445,5 +448,7 @@ def _sort_the_rest(proposal: Proposal) -> None:
                 profile.personal or f"an object that holds {', '.join(sorted({str(item.personal) for item in inside}))}"
             )
             proposal.ignore.append((profile.name, kinds))
+        elif proposal.entity == "outreach":
+            proposal.ignore.append((profile.name, "may be a note about a person"))
         else:
             proposal.kept.append(profile.name)

@@ -175,6 +175,8 @@ def _events(proposal: Proposal) -> list[str]:
 
 def _rest(proposal: Proposal) -> list[str]:
     lines = []
+    if proposal.entity == "outreach":
+        lines.append("new_columns: drop # a later column may be a note about a person. 日后新增的列可能是备注")
     if proposal.ignore:
         lines.append("ignore: # personal data: never stored. 个人信息，不入库")
         lines += [_commented(f"  - {_scalar(name)}", kind) for name, kind in proposal.ignore]

@@ -8,6 +8,7 @@ import pytest
 
 from userops.errors import ConfigError, SourceFileError
 from userops.onboard.propose import Wishes, propose_sources
+from userops.onboard.render import source_yaml
 
 START = datetime(2024, 1, 13, 10)
 
@@ -192,6 +193,14 @@ def test_personal_columns_are_ignored_and_never_mapped(propose):
     assert dict(proposal.ignore) == {"name": "name", "email": "email", "手机号": "phone", "contact_value": "phone"}
     assert not {"name", "email", "手机号", "contact_value"} & {str(value) for value in values(proposal).values()}
     assert proposal.kept == []
+
+
+def test_of_outreach_nothing_unmapped_is_kept(propose):
+    rows = [(n % 9, START + timedelta(hours=n), n % 2, "call back next week, moving house") for n in range(30)]
+    proposal = propose(csv_text("user_id,called_at,answered,remark", [(*row[:3], f'"{row[3]}"') for row in rows]))
+    assert (proposal.entity, proposal.kept) == ("outreach", [])
+    assert dict(proposal.ignore) == {"remark": "may be a note about a person"}
+    assert "new_columns: drop" in source_yaml(proposal)
 
 
 def test_a_phone_number_as_user_id_becomes_a_digest(propose):
