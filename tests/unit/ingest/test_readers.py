@@ -233,6 +233,11 @@ class TestCsv:
     def test_a_look_at_a_file(self, read):
         assert read("id,name\n" + "1,a\n" * 5000, limit=7).count == 7
 
+    def test_a_part_of_a_long_delimiter_behind_a_quote_is_no_text(self, read):
+        found = read('id, name\n1, "a"\n"2",, \n3, "b, c"\n', delimiter=", ")
+        assert found.rows() == [("1", "a"), ("3", "b, c")]
+        assert found.rejects("record_number, raw") == [(2, '"2",, ')]
+
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         content=st.text(alphabet='ab", \n', max_size=40),
@@ -655,7 +660,7 @@ class TestPadding:
         assert found.query(f"select distinct {PADDED} from source_rows") == [(padded,)]
 
     @pytest.mark.parametrize("kind", ["csv", "jsonl", "json"])
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(data=st.data())
     def test_a_blank_at_an_end_is_never_missed(self, tmp_path_factory, kind, data):
         text = st.text(st.sampled_from(' a,:"\\{}中;'), max_size=6)

@@ -596,7 +596,7 @@ def test_every_entity_can_be_mapped_column_by_column(connection):
 ORDINARY = st.text(st.sampled_from(" a.-+1e:TZ/\"'{}中，\u2009\x7f"), max_size=8)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.fixed_dictionaries(dict.fromkeys(("ts", "uid", "page", "x", "p"), ORDINARY)), min_size=1))
 def test_rows_do_not_depend_on_the_short_way_for_ordinary_texts(connection, rows):
     columns = {**EVENT, "page": "page", "value": "x", "properties": "p", "channel": {"expr": "page || chr(31)"}}

@@ -11,6 +11,7 @@ Decisions:
   swallow the file.
 - A line with more or fewer values than columns is refused. So is a line that repeats the header (files glued together).
 - A return on its own is text within quotes and refuses its line elsewhere. A line with a NUL byte is refused.
+- With a delimiter of several bytes and quotes, every file is cut into records here.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def read_csv_records(connection: duckdb.DuckDBPyConnection, file: LandingFile, p
     names = list(csv_columns(file, probe, spec))
     header = _header(file, probe, spec)[1] if spec.header else 0
     no_rejects(connection)
-    if probe.irregular or not _read_regular(connection, probe, spec, len(names), header):
+    if _needs_care(probe, spec) or not _read_regular(connection, probe, spec, len(names), header):
         _read_irregular(connection, file, probe, spec, len(names), header)
     repeats = " and ".join(f"c{place} = {literal(name)}" for place, name in enumerate(names) if spec.header) or "false"
     repeated = scalar(connection, f"select count(*) from numbered_rows where {repeats}")
@@ -110,7 +111,7 @@ def csv_in_one_pass(
 ) -> OnePass | None:
     """Make `source_rows` the records of a csv file as DuckDB's parser passes them on; None where that cannot be."""
     spec = source.format
-    if probe.irregular or _speaks_of_row_numbers(source):
+    if _needs_care(probe, spec) or _speaks_of_row_numbers(source):
         return None
     names = list(csv_columns(file, probe, spec))
     rows = probe.lines - (_header(file, probe, spec)[1] if spec.header else 0)
@@ -136,6 +137,11 @@ def csv_in_one_pass(
         return None if scalar(connection, "select count(*) from reject_errors") else rows
 
     return OnePass(counted, numbered=False)
+
+
+def _needs_care(probe: Probe, spec: FormatSpec) -> bool:
+    """Whether DuckDB alone must not cut the file: behind a quote it takes part of a long delimiter for text."""
+    return probe.irregular or (bool(spec.quote) and len(spec.delimiter.encode()) > 1)
 
 
 def _speaks_of_row_numbers(source: Source) -> bool:
