@@ -82,7 +82,7 @@ def end_command(
     settings = load_settings()
     last_day = on.date() if on else _today(settings) - timedelta(days=1)
     for decision in end(settings, user_id, list_name.value, last_day):
-        console.print(f"ended: {_told(decision)}; last day {last_day}", highlight=False, soft_wrap=True)
+        console.print(f"ended: {_told(decision)}; last day {last_day}", markup=False, highlight=False, soft_wrap=True)
 
 
 @list_app.command("show")
@@ -142,11 +142,33 @@ def _decide(
         note=note,
     )
     for ended in decide(settings, decision):
-        console.print(f"ended: {_told(ended)}", highlight=False, soft_wrap=True)
-    console.print(f"{_told(decision)}; counts from the next run on", highlight=False, soft_wrap=True)
-    console.print(f"written to {settings.paths.manual_list_file}", highlight=False, soft_wrap=True)
-    for doubt in _doubts_about(settings, decision):
-        console.print(doubt, style="yellow", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"ended: {_told(ended)}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{_told(decision)}; counts from the next run on", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"written to {settings.paths.manual_list_file}", markup=False, highlight=False, soft_wrap=True)
+    _tell_effect(settings, decision)
+
+
+def _tell_effect(settings: Settings, decision: Decision) -> None:
+    """Say where the decision, which stands already, changes nothing for now, or where that cannot be known."""
+    import duckdb
+
+    from userops.definitions.list_effect import notices_on
+
+    file = settings.paths.published_duckdb
+    try:
+        notices = notices_on(settings, decision)
+    except duckdb.IOException:
+        _warn(f"Whether it has an effect is not known: {file} cannot be read now. 暂时无法读取已发布数据，未核对。")
+        return
+    if notices is None:
+        _warn("Whether there is such a user is not known: nothing is published yet. 尚未发布数据，未核对。")
+        return
+    for notice in notices:
+        _warn(str(notice))
+
+
+def _warn(text: str) -> None:
+    console.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _told(decision: Decision) -> str:
@@ -156,10 +178,3 @@ def _told(decision: Decision) -> str:
 
 def _today(settings: Settings) -> date:
     return datetime.now(settings.tz).date()
-
-
-def _doubts_about(settings: Settings, decision: Decision) -> list[str]:
-    # Imported when needed: DuckDB takes longer to load than the other commands to run.
-    from userops.definitions.list_doubts import doubts_about
-
-    return doubts_about(settings, decision)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from userops.onboard.tables import Table
@@ -31,6 +31,11 @@ _MOST_EXAMPLES = 3
 #: Distinct values of a column that are searched for personal data.
 _MOST_JUDGED = 2000
 _LONGEST_EXAMPLE = 32
+#: What tells words that come again and again from sentences: their length, how many there are, how often each comes.
+_LONGEST_WORD = 40
+_MOST_WORDS = 30
+_FEWEST_REPEATS = 3.0
+_SENTENCE = re.compile(r"\s|[\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,24 @@ class ColumnProfile:
         """Mean number of rows per distinct value."""
         return self.rows * self.filled / self.distinct if self.distinct else 0.0
 
+    @property
+    def free_text(self) -> bool:
+        """Whether these are sentences somebody wrote, not words that come again and again, or codes."""
+        written = self.longest > _LONGEST_WORD or any(_SENTENCE.search(value) for value, _ in self.all_values)
+        repeated = self.distinct <= _MOST_WORDS or self.repeats >= _FEWEST_REPEATS
+        return self.kind == "text" and (self.longest > _LONGEST_WORD or (written and not repeated))
+
     def fits(self, kind: str) -> bool:
-        """Whether the values can be of a role's kind."""
+        """Whether the values can be of a role's kind.
+
+        `yes_no` is a flag or words such as 已接通 and no answer; `staff_number` an id without people's names.
+        """
         if self.kind == "empty":
-            return kind in ("any", "text", "id", "number", "flag")
+            return kind in ("any", "text", "id", "number", "flag", "yes_no", "staff_number")
+        if kind == "yes_no":
+            return self.kind == "flag" or (self.kind == "text" and self._share(_is_answer) > 0.5)
+        if kind == "staff_number":
+            return self.fits("id") and self._share(_has_digit) >= _SHARE
         allowed = {
             "id": ("integer", "float_id", "text", "number", "flag"),
             "time": ("time",),
@@ -90,6 +109,11 @@ class ColumnProfile:
         if kind == "time" and self.time is not None:
             return True
         return kind == "any" or self.kind in allowed[kind]
+
+    def _share(self, test: Callable[[str], bool]) -> float:
+        """Share of the rows with a value whose value passes a test; 0 for personal columns."""
+        counted = sum(count for _, count in self.all_values)
+        return sum(count for value, count in self.all_values if test(value)) / counted if counted else 0.0
 
 
 def profile_table(table: Table, us_dates: bool = False) -> list[ColumnProfile]:
@@ -129,6 +153,14 @@ def _profile(table: Table, name: str, us_dates: bool) -> ColumnProfile:
         zero_share=sum(count for value, count in counts.items() if _is_zero(value)) / len(values) if values else 0.0,
         all_values=() if personal else tuple(counts.most_common(500)),
     )
+
+
+def _is_answer(value: str) -> bool:
+    return vocabulary().answer(value) is not None
+
+
+def _has_digit(value: str) -> bool:
+    return any(sign.isdigit() for sign in value)
 
 
 def _is_zero(value: str) -> bool:

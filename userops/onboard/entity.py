@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from userops.onboard.columns import ColumnProfile
+from userops.onboard.outreach import may_be_code
 from userops.onboard.vocabulary import EntityShape, leaf_of, vocabulary
 from userops.pii import split_words
 
@@ -109,7 +110,7 @@ def _role_fit(role: str, profile: ColumnProfile) -> float:
 def _may_be_used(entity: str, target: str, profile: ColumnProfile) -> bool:
     """Personal columns fill nothing but, as a digest, a user id; a product's bare `name` is no person's."""
     if profile.personal is None:
-        return True
+        return entity != "outreach" or target in ("user_id", "outreach_id") or may_be_code(profile)
     if entity == "products" and target == "product_name" and split_words(profile.name) == ["name"]:
         return True
     return target == "user_id" and vocabulary().match(profile.name, "user_id") > 0.5

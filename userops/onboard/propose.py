@@ -13,6 +13,7 @@ from userops.errors import ConfigError, SourceFileError
 from userops.ingest.sources import load_preset
 from userops.onboard.columns import ColumnProfile, is_id_like, profile_table
 from userops.onboard.entity import Assigned, assign_columns, guess_entities, outcome_flags
+from userops.onboard.outreach import answer_mapping, is_row_counter, left_out_because, list_mapping
 from userops.onboard.placement import Placement, place_files, source_name
 from userops.onboard.tables import Table, read_table
 from userops.onboard.vocabulary import leaf_of, vocabulary
@@ -44,7 +45,7 @@ class Proposal:
         event_names: (name in the export, canonical name, times seen) of names that are mapped.
         other_events: (name, times seen) of names that stay as they are.
         ignore: (column, kind of personal data).
-        kept: columns that go to `properties`.
+        kept: columns that go to `properties`, or nowhere (`drops_unmapped`).
         companions: presets for the same files.
     """
 
@@ -64,6 +65,11 @@ class Proposal:
     ignore: list[tuple[str, str]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     companions: tuple[str, ...] = ()
+
+    @property
+    def drops_unmapped(self) -> bool:
+        """Whether columns that are not mapped are left out: in call lists they may be notes about people."""
+        return self.entity == "outreach" and self.preset is None
 
     @property
     def checks(self) -> list[str]:
@@ -204,7 +210,8 @@ def _entity(file: Path, profiles: Sequence[ColumnProfile], wishes: Wishes) -> tu
             str(file),
             f"the columns {', '.join(profile.name for profile in profiles)}, which make no entity"
             + ("" if any(profile.time for profile in profiles) else " (no column reads as a time)"),
-            "who did what and when (events), orders, order lines, users, campaign touches, feedback or products",
+            "who did what and when (events), orders, order lines, users, campaign touches, results of contacts "
+            "(outreach), feedback or products",
             "say which one it is with --entity; look-up tables without a user, order or product of their own have no "
             "entity and stay outside",
         )
@@ -228,6 +235,8 @@ def _mappings(proposal: Proposal, assigned: dict[str, Assigned], settings: Setti
         _complete_order_lines(proposal, lines)
     if proposal.entity == "campaign_touches":
         _complete_touches(proposal, lines)
+    if proposal.entity == "outreach":
+        _complete_outreach(assigned, lines)
     if contract.one_of and not set(contract.one_of) & set(lines):
         lines[contract.one_of[0]] = _fallback_id(proposal, lines, contract.one_of[0])
     for column in contract.stored_columns:
@@ -360,6 +369,27 @@ def _complete_touches(proposal: Proposal, lines: dict[str, Line]) -> None:
         lines["outcome"] = Line("outcome", {"expr": f"case {arms} else 'none' end"}, f"from the flags {names}")
 
 
+def _complete_outreach(assigned: dict[str, Assigned], lines: dict[str, Line]) -> None:
+    """Words of call lists become yes, no and names of lists; a number that starts again in every file is no id."""
+    for target, mapping_of in (
+        ("contacted", answer_mapping), ("answered", answer_mapping), ("list_name", list_mapping),
+    ):  # fmt: skip
+        if target in assigned:
+            value, question = mapping_of(assigned[target].profile)
+            lines[target] = replace(lines[target], value=value, check=question or lines[target].check)
+    if "outreach_id" not in lines:
+        return
+    item = assigned["outreach_id"]
+    if not item.profile.unique and "updated_at" not in lines:
+        del lines["outreach_id"]
+    elif is_row_counter(item.profile):
+        if item.role == "plain_id":
+            del lines["outreach_id"]
+        else:
+            check = "counts from 1 on: if the next file starts at 1 again, take this line away, or contacts are lost"
+            lines["outreach_id"] = replace(lines["outreach_id"], check=check)
+
+
 def _is_set(profile: ColumnProfile) -> str:
     if {value for value, _ in profile.all_values} <= {"0", "1"}:
         return f"{identifier(profile.name)} = '1'"
@@ -432,10 +462,7 @@ def _name_events(proposal: Proposal, profile: ColumnProfile) -> None:
 
 
 def _sort_the_rest(proposal: Proposal) -> None:
-    """Columns that are not mapped: personal ones are ignored, the others go to `properties`.
-
-    What operators write beside a contact may be a note about the user: of outreach nothing unmapped is kept.
-    """
+    """Columns that are not mapped: personal ones are ignored, the others go to `properties`, or are left out."""
     used = {_column_of(line) for line in proposal.columns}
     spoken = " ".join(str(line.value.get("expr", "")) for line in proposal.columns if isinstance(line.value, dict))
     objects = [item.name for item in proposal.profiles if item.kind == "object" and not item.name.startswith("$.")]
@@ -448,7 +475,7 @@ def _sort_the_rest(proposal: Proposal) -> None:
                 profile.personal or f"an object that holds {', '.join(sorted({str(item.personal) for item in inside}))}"
             )
             proposal.ignore.append((profile.name, kinds))
-        elif proposal.entity == "outreach":
-            proposal.ignore.append((profile.name, "may be a note about a person"))
+        elif proposal.drops_unmapped and (reason := left_out_because(profile)) is not None:
+            proposal.ignore.append((profile.name, reason))
         else:
             proposal.kept.append(profile.name)

@@ -108,7 +108,7 @@ def where_to_put(proposal: Proposal, landing: Path) -> str:
 
 
 def _fates(proposal: Proposal) -> dict[str, str]:
-    fates = dict.fromkeys(proposal.kept, "properties")
+    fates = dict.fromkeys(proposal.kept, "left out" if proposal.drops_unmapped else "properties")
     fates |= {name: f"left out ({kind})" for name, kind in proposal.ignore}
     for line in reversed(proposal.columns):
         name = line.value if isinstance(line.value, str) else line.value.get("column") or line.value.get("path")
@@ -175,13 +175,15 @@ def _events(proposal: Proposal) -> list[str]:
 
 def _rest(proposal: Proposal) -> list[str]:
     lines = []
-    if proposal.entity == "outreach":
-        lines.append("new_columns: drop # a later column may be a note about a person. 日后新增的列可能是备注")
     if proposal.ignore:
         lines.append("ignore: # personal data: never stored. 个人信息，不入库")
         lines += [_commented(f"  - {_scalar(name)}", kind) for name, kind in proposal.ignore]
+    if proposal.drops_unmapped:
+        lines.append("new_columns: drop # a column not mapped may be a note about a person. 未映射的列可能是备注")
     if proposal.kept and not proposal.preset:
         names = ", ".join(" ".join(name.split()) for name in proposal.kept)
+        if proposal.drops_unmapped:
+            return [*lines, f"# Left out, as they are not mapped: {names}"]
         lines.append(f"# Kept in `properties` under their own names: {names}")
     return lines
 

@@ -14,7 +14,7 @@ from userops.pii import split_words
 
 @dataclass(frozen=True)
 class Role:
-    """What a column can be: its kind (id, time, date, text, number, flag, object, any) and its names, best first.
+    """What a column can be: its kind as in `ColumnProfile.fits`, and its names, best first.
 
     Attributes:
         names: each as its words.
@@ -55,6 +55,8 @@ class Vocabulary:
     entities: dict[str, EntityShape]
     events: dict[str, KnownEvent]
     id_words: frozenset[str]
+    answers: dict[str, bool]
+    list_titles: dict[str, str]
     signatures: dict[str, tuple[str, ...]]
     companions: dict[str, tuple[str, ...]]
 
@@ -70,6 +72,14 @@ class Vocabulary:
         """Return the canonical event that `name` is a known name of, or None."""
         joined = "".join(split_words(name))
         return next((event for event in self.events.values() if joined in event.names), None)
+
+    def answer(self, value: str) -> bool | None:
+        """Return what a value of a call list says: True, False, or None for a word that is not known."""
+        return self.answers.get("".join(split_words(value)))
+
+    def list_of(self, value: str) -> str | None:
+        """Return the name in the settings of the list that a value of a call list means, or None."""
+        return self.list_titles.get("".join(split_words(value)))
 
     def looks_like_id(self, column: str) -> bool:
         """Whether the name ends with a word for id."""
@@ -133,6 +143,12 @@ def vocabulary() -> Vocabulary:
                 item["zh"],
             )
             for name, item in document["events"].items()
+        },
+        answers={
+            "".join(split_words(word)): says == "yes" for says, words in document["answers"].items() for word in words
+        },
+        list_titles={
+            "".join(split_words(title)): name for name, titles in document["list_titles"].items() for title in titles
         },
         id_words=frozenset(str(word) for word in document["id_words"]),
         signatures={name: tuple(columns) for name, columns in document["preset_signatures"].items()},

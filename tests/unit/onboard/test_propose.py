@@ -8,7 +8,6 @@ import pytest
 
 from userops.errors import ConfigError, SourceFileError
 from userops.onboard.propose import Wishes, propose_sources
-from userops.onboard.render import source_yaml
 
 START = datetime(2024, 1, 13, 10)
 
@@ -76,73 +75,6 @@ ENTITIES = [
         {"user_id": "会员ID", "registered_at": "注册时间", "gender": "性别", "city": "城市", "birth_date": "生日"},
     ),
     (
-        "outreach",
-        "call_no,uid,called_at,list,list_date,operator_no,team,reached,channel,answered,offer,outcome",
-        [
-            (
-                f"c{n}",
-                f"u{n % 40}",
-                START + timedelta(hours=n),
-                "churn_warning",
-                "2024-01-12",
-                7,
-                "south",
-                1,
-                "phone",
-                n % 2,
-                "C15",
-                "ok",
-            )
-            for n in range(50)
-        ],
-        {
-            "outreach_id": "call_no",
-            "user_id": "uid",
-            "outreach_time": "called_at",
-            "list_name": "list",
-            "list_date": "list_date",
-            "operator_id": "operator_no",
-            "team": "team",
-            "contacted": "reached",
-            "channel": "channel",
-            "answered": "answered",
-            "offer": "offer",
-            "result": "outcome",
-        },
-    ),
-    (
-        "outreach",
-        "外呼编号,客户编号,外呼时间,坐席工号,是否接通,外呼结果,发放权益",
-        [(n, n % 9, START + timedelta(hours=n), f"A{n % 3}", "是", "有意向", "C15") for n in range(50)],
-        {
-            "outreach_id": "外呼编号",
-            "user_id": "客户编号",
-            "outreach_time": "外呼时间",
-            "operator_id": "坐席工号",
-            "answered": "是否接通",
-            "result": "外呼结果",
-            "offer": "发放权益",
-        },
-    ),
-    (
-        "outreach",
-        "user_id,contact_time,channel,result",
-        [(n % 9, START + timedelta(hours=n), "wechat", "interested") for n in range(50)],
-        {"user_id": "user_id", "outreach_time": "contact_time", "channel": "channel", "result": "result"},
-    ),
-    (
-        "campaign_touches",
-        "campaign_id,customer_id,contact_date,channel,response",
-        [("C1", n, "2024-01-13", "email", "opened") for n in range(50)],
-        {"campaign_id": "campaign_id", "user_id": "customer_id", "touch_time": "contact_date", "outcome": "response"},
-    ),
-    (
-        "feedback",
-        "ticket_id,user_id,opened_at,answered_at,status,agent_id",
-        [(n, n % 9, START, START + timedelta(hours=n), "closed", 7) for n in range(50)],
-        {"feedback_id": "ticket_id", "user_id": "user_id", "status": "status"},
-    ),
-    (
         "products",
         "product_id,name,category,price",
         [(n, f"thing {n}", "things", 5) for n in range(50)],
@@ -193,14 +125,6 @@ def test_personal_columns_are_ignored_and_never_mapped(propose):
     assert dict(proposal.ignore) == {"name": "name", "email": "email", "手机号": "phone", "contact_value": "phone"}
     assert not {"name", "email", "手机号", "contact_value"} & {str(value) for value in values(proposal).values()}
     assert proposal.kept == []
-
-
-def test_of_outreach_nothing_unmapped_is_kept(propose):
-    rows = [(n % 9, START + timedelta(hours=n), n % 2, "call back next week, moving house") for n in range(30)]
-    proposal = propose(csv_text("user_id,called_at,answered,remark", [(*row[:3], f'"{row[3]}"') for row in rows]))
-    assert (proposal.entity, proposal.kept) == ("outreach", [])
-    assert dict(proposal.ignore) == {"remark": "may be a note about a person"}
-    assert "new_columns: drop" in source_yaml(proposal)
 
 
 def test_a_phone_number_as_user_id_becomes_a_digest(propose):
