@@ -399,21 +399,27 @@ def _quote_fault(piece: bytes) -> str:
 
 
 def _record_pattern(spec: FormatSpec) -> re.Pattern[bytes]:
-    """Return the pattern of one well-formed record with its line end, as DuckDB's strict mode reads it."""
+    """Return the pattern of one well-formed record with its line end, as DuckDB's strict mode reads it.
+
+    Only single signs are repeated possessively: Python before 3.11.5 gets possessive groups wrong. To give one of the
+    groups up never helps, and is found out at the next sign.
+    """
     delimiter = re.escape(spec.delimiter.encode())
     quote, escape = re.escape(spec.quote.encode()), re.escape(spec.escape.encode())
     blanks = b"" if spec.delimiter.startswith(" ") else b" *+"
     before = blanks and b" ?+"
     not_quoted = b"(?!" + before + quote + b")" if quote else b""
-    one_byte = len(spec.delimiter.encode()) == 1
-    sign = b"[^" + delimiter + rb"\r\n]" if one_byte else b"(?:(?!" + delimiter + rb")[^\r\n])"
-    value = plain = not_quoted + sign + b"*+"
+    first, rest = spec.delimiter.encode()[:1], spec.delimiter.encode()[1:]
+    signs = b"[^" + re.escape(first) + rb"\r\n]*+"
+    if rest:
+        signs += b"(?:" + re.escape(first) + b"(?!" + re.escape(rest) + b")" + signs + b")*"
+    value = plain = not_quoted + signs
     if quote:
         inside = b"[^" + quote + b"]*+"
         if escape and escape != quote:
             inside = b"[^" + quote + escape + b"]*+"
-            inside += b"(?:" + escape + rb"[\s\S]" + inside + b")*+"
+            inside += b"(?:" + escape + rb"[\s\S]" + inside + b")*"
         elif escape:
-            inside += b"(?:" + quote + quote + inside + b")*+"
+            inside += b"(?:" + quote + quote + inside + b")*"
         value = b"(?:" + before + quote + inside + quote + blanks + b"|" + plain + b")"
-    return re.compile(value + b"(?:" + delimiter + value + rb")*+(?:\n|\Z)")
+    return re.compile(value + b"(?:" + delimiter + value + rb")*(?:\n|\Z)")
