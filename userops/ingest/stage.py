@@ -54,8 +54,9 @@ __all__ = ["Preview", "StagedFile", "Stager", "batch_id_of", "failed_batch", "st
 #: Smaller files are read at leisure: record by record accounted for before anything is computed.
 _WORTH_ONE_PASS = 1 << 18
 _SYNCED_AT_ONCE = 8
-#: How many values a row's hash may have, from 0, and in how many parts they are looked through for repeated ones.
-_HASHES, _PARTS_OF_HASHES = 1 << 63, 8
+#: How many values a row's hash may have, from 0; in how many parts they are looked through for repeated ones, and from
+#: how many rows on.
+_HASHES, _PARTS_OF_HASHES, _ROWS_WORTH_PARTS = 1 << 63, 8, 1 << 20
 #: Reason code of a row that is in quarantine because too many others of its file could not be read.
 TYPE_DRIFT = "type_drift"
 #: A third of the size of DuckDB's defaults, written and read back in less time.
@@ -445,7 +446,7 @@ class Stager:
         key = identifier(source.contract.key)
         days = read.loaded_days()
         known = leave_out is not None and self._known_rows(source, sorted(days), leave_out)
-        self._find_repeated_hashes()
+        self._find_repeated_hashes(read.state("loaded"))
         repeated = self._number("select count(*) from repeated_hashes")
         if not known and not repeated:
             self._drop_known_rows(key)
@@ -485,10 +486,10 @@ class Stager:
             ).fetchall()
         )
 
-    def _find_repeated_hashes(self) -> None:
-        """Fill `repeated_hashes`, a part of all hashes at a time: a small table of groups stays near the processor."""
+    def _find_repeated_hashes(self, rows: int) -> None:
+        """Fill `repeated_hashes`; of many rows in parts: a small table of groups stays near the processor."""
         self.connection.execute("create or replace temp table repeated_hashes (_row_hash bigint)")
-        width = _HASHES // _PARTS_OF_HASHES
+        width = _HASHES // (_PARTS_OF_HASHES if rows >= _ROWS_WORTH_PARTS else 1)
         for begin in range(0, _HASHES, width):
             self.connection.execute(
                 f"""

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from userops.ingest import stage
 from userops.ingest.decode import LandingFile, sha256_of
 from userops.ingest.sources import Source, load_sources
 from userops.ingest.stage import StagedFile, Stager, batch_id_of, stager
@@ -151,6 +152,16 @@ def test_drift_must_pass_both_limits(instance, limits, held):
     instance.source(type_drift=limits, filter="event <> 'drop'")
     path = instance.land("shop/events_1.csv", drifting(rows=100, unreadable=10))
     assert bool(staged(instance, path).held) == held
+
+
+@pytest.mark.parametrize("worth_parts", [1, 1 << 20], ids=["in parts", "at once"])
+def test_repeats_within_a_file_are_taken_once(instance, monkeypatch, worth_parts):
+    """Among as many hashes as these, each of the parts they are looked through in has some."""
+    monkeypatch.setattr(stage, "_ROWS_WORTH_PARTS", worth_parts)
+    instance.source()
+    lines = "".join(f"r{number},2026-01-05,view,u\n" for number in range(200))
+    found = staged(instance, instance.land("shop/events_1.csv", HEADER + lines + lines))
+    assert (found.batch.rows_loaded, found.batch.rows_deduplicated) == (200, 200)
 
 
 def test_rows_that_other_files_have_are_named(instance):
