@@ -16,6 +16,80 @@
 
 
 {#
+    Where the funnels of the users being rebuilt are taken up again: (funnel_number, user_id, resumed_at, entries_kept).
+
+    What an entry came to is decided within two windows. Entries that were over before the user's events changed stay as
+    they are; the others are made again, from the first of them on or, if none was open, from the change on: between the
+    windows of the last entry and the change there is no start, else it would be an entry.
+#}
+{% macro funnel_resumptions() -%}
+    {%- set is_over -%}
+        not ({{ entry_is_open_at("stored.entered_at", "funnels.window_seconds", "users.changed_at") }})
+    {%- endset -%}
+    select
+        funnels.funnel_number,
+        users.user_id,
+        least(
+            users.changed_at,
+            coalesce(min(case when {{ is_over }} then null else stored.entered_at end), users.changed_at)
+        ) as resumed_at,
+        count(case when {{ is_over }} then stored.entered_at end) as entries_kept
+    from ({{ users_with_changed_events() }}) as users
+    cross join ({{ funnel_windows() }}) as funnels
+    left join {{ this }} as stored
+        on
+            users.user_id = stored.user_id
+            and funnels.funnel_id = stored.funnel_id
+    group by funnels.funnel_number, users.user_id, users.changed_at
+{%- endmacro %}
+
+
+{% macro funnel_windows() -%}
+    select distinct
+        funnel_id,
+        funnel_number,
+        window_seconds
+    from {{ ref("int_funnel_event_names") }}
+{%- endmacro %}
+
+
+{# Condition: what an entry came to can still change with events from a moment on. #}
+{% macro entry_is_open_at(entered_at, window_seconds, changed_at) -%}
+    {{ add_seconds(entered_at, "2 * " ~ window_seconds) }} >= {{ changed_at }}
+{%- endmacro %}
+
+
+{# The users being rebuilt, each with the moment (UTC) before which none of their events has changed. A date begins up to
+   a day earlier in UTC than its name says. #}
+{% macro users_with_changed_events() -%}
+    select
+        user_id,
+        cast({{ add_days("coalesce(changed_from, cast('0002-01-01' as date))", -1) }} as timestamp) as changed_at
+    from pipeline_state.rebuilt_users
+    where
+        model_name = '{{ this.identifier }}'
+        and rebuild = {{ last_user_rebuild() }}
+{%- endmacro %}
+
+
+{# Condition that keeps the stored entries which this run makes again. #}
+{% macro in_entries_to_replace() -%}
+    (user_id, funnel_id, entry_number) in (
+        select
+            stored.user_id,
+            stored.funnel_id,
+            stored.entry_number
+        from {{ this }} as stored
+        inner join ({{ users_with_changed_events() }}) as users
+            on stored.user_id = users.user_id
+        inner join ({{ funnel_windows() }}) as funnels
+            on stored.funnel_id = funnels.funnel_id
+        where {{ entry_is_open_at("stored.entered_at", "funnels.window_seconds", "users.changed_at") }}
+    )
+{%- endmacro %}
+
+
+{#
     What an event can do in a funnel, as one number: a bit per part it can play.
 
     bits 0 to 9    it fulfils step 1 to 10

@@ -9,7 +9,8 @@
                    date) is rebuilt downstream, even when a run died between the two.
     user_rebuilds  per model: its runs, and whether a run rebuilt everyone.
     rebuilt_users  the users of those that did not: of a model by date everybody who had or has a row on a rebuilt date,
-                   of a model by user those whose rows were made again. Models by user follow this log.
+                   and the first such date (a user may stand there twice); of a model by user those whose rows were made
+                   again. Models by user follow this log.
     credited_identities  the identities int_events was built with.
     passed_tests   per data test of an incremental model: the last rebuild in the model's log that it has passed on.
     dates_to_list  per model: the list dates its latest run had to write, see macros/outreach.sql.
@@ -42,6 +43,7 @@
         rebuild bigint not null,
         user_id {{ dbt.type_string() }} not null
     );
+    alter table pipeline_state.rebuilt_users add column if not exists changed_from date;
     create table if not exists pipeline_state.credited_identities (
         kind {{ dbt.type_string() }} not null,
         id {{ dbt.type_string() }} not null,

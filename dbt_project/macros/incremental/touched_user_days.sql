@@ -102,11 +102,12 @@
 
 {# The users whose days are rebuilt, in the log of users. #}
 {% macro log_users_of_user_days() %}
-    insert into pipeline_state.rebuilt_users
-    select distinct '{{ this.identifier }}', {{ last_user_rebuild() }}, user_id
+    insert into pipeline_state.rebuilt_users (model_name, rebuild, user_id, changed_from)
+    select '{{ this.identifier }}', {{ last_user_rebuild() }}, user_id, min(business_date)
     from pipeline_state.rebuilt_dates
     where
         model_name = '{{ this.identifier }}'
         and rebuild = {{ last_date_rebuild() }}
-        and user_id is not null;
+        and user_id is not null
+    group by user_id;
 {% endmacro %}

@@ -10,6 +10,8 @@
                                            in their meta, and models by user
           stale_users: macro_name          (optional) a macro giving a query of further user ids, one column user_id
           settings: [lifecycle]            (optional) settings that shape its rows
+          rows_to_replace: macro_name      (optional) a macro giving the condition that keeps the stored rows a run makes
+                                           again; without it, all rows of the touched users
 
     Touched are the users in the logs of the followed models that are newer than the model's watermark, and the stale
     ones. They are collected once, by the pre-hook, in the model's own log; the model and the deletion of its old rows
@@ -60,9 +62,14 @@
         {%- set everyone = rebuilds_everyone() -%}
         {{ start_user_rebuild(everyone, anything=true) }}
         {%- if not everyone %}
-            insert into pipeline_state.rebuilt_users
-            select distinct '{{ this.identifier }}', {{ last_user_rebuild() }}, touched.user_id
-            from ({{ touched_users() }}) as touched;
+            insert into pipeline_state.rebuilt_users (model_name, rebuild, user_id, changed_from)
+            select
+                '{{ this.identifier }}',
+                {{ last_user_rebuild() }},
+                touched.user_id,
+                case when count(*) = count(touched.changed_from) then min(touched.changed_from) end
+            from ({{ touched_users() }}) as touched
+            group by touched.user_id;
         {%- endif %}
     {% endif %}
 {% endmacro %}
@@ -80,11 +87,16 @@
             )
         {%- endset -%}
         {%- do queries.append(
-            "select user_id from pipeline_state.rebuilt_users where " ~ input.condition ~ " and rebuild > " ~ consumed
+            "select user_id, changed_from from pipeline_state.rebuilt_users where " ~ input.condition
+            ~ " and rebuild > " ~ consumed
         ) -%}
     {%- endfor -%}
     {%- set stale_users = config.get("meta", {}).get("stale_users") -%}
-    {%- if stale_users %}{% do queries.append("select user_id from (" ~ context[stale_users]() ~ ") as stale") %}{% endif -%}
+    {%- if stale_users %}
+        {%- do queries.append(
+            "select user_id, cast(null as date) as changed_from from (" ~ context[stale_users]() ~ ") as stale"
+        ) -%}
+    {%- endif -%}
     {{ queries | join(" union all ") }}
 {%- endmacro %}
 
@@ -106,9 +118,11 @@
 {# Incremental strategy `touched_users`: the rows of the users just logged go, what was built for them comes. #}
 {% macro get_incremental_touched_users_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
+    {%- set meta = config.get("meta", {}) -%}
+    {%- set rows_to_replace = meta.get("rows_to_replace") if not rebuilds_everyone() -%}
     {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
     delete from {{ target }}
-    where {{ in_touched_users(config.get("meta", {}).get("user_column")) }};
+    where {{ context[rows_to_replace]() if rows_to_replace else in_touched_users(meta.user_column) }};
     insert into {{ target }} ({{ columns }})
     select {{ columns }}
     from {{ arg_dict["temp_relation"] }};
@@ -153,15 +167,16 @@
 {# Users who have rows on these dates before a model by date rebuilds them. #}
 {% macro log_users_of_dates(dates) %}
     {%- set meta = config.get("meta", {}) -%}
-    insert into pipeline_state.rebuilt_users
-    select distinct '{{ this.identifier }}', {{ last_user_rebuild() }}, {{ meta.user_column }}
+    insert into pipeline_state.rebuilt_users (model_name, rebuild, user_id, changed_from)
+    select '{{ this.identifier }}', {{ last_user_rebuild() }}, {{ meta.user_column }}, min({{ meta.business_date }})
     from {{ this }}
-    where {{ meta.business_date }} in ({{ date_literals(dates) }});
+    where {{ meta.business_date }} in ({{ date_literals(dates) }})
+    group by {{ meta.user_column }};
 {% endmacro %}
 
 
-{# Users who have rows on the dates that a model by date has just rebuilt, and had none before. The dates are those
-   the pre-hook wrote down, fetched as literals because only literals let the engine skip all others. #}
+{# Users who have rows on the dates that a model by date has just rebuilt, and had none so early before. The dates are
+   those the pre-hook wrote down, fetched as literals because only literals let the engine skip all others. #}
 {% macro log_users_of_last_rebuild() %}
     {%- set meta = config.get("meta", {}) -%}
     {%- set dates = run_query(
@@ -170,17 +185,34 @@
         ~ this.identifier ~ "') and business_date is not null and user_id is null"
     ) -%}
     {%- if dates | length > 0 %}
-    insert into pipeline_state.rebuilt_users
-    select distinct '{{ this.identifier }}', {{ last_user_rebuild() }}, {{ meta.user_column }}
-    from {{ this }}
+    insert into pipeline_state.rebuilt_users (model_name, rebuild, user_id, changed_from)
+    with
+
+    users_now as (
+
+        select
+            {{ meta.user_column }} as user_id,
+            min({{ meta.business_date }}) as changed_from
+        from {{ this }}
+        where
+            {{ meta.business_date }} in (
+                {%- for row in dates %}cast('{{ row[0] }}' as date){{ ", " if not loop.last }}{% endfor -%}
+            )
+        group by {{ meta.user_column }}
+
+    )
+
+    select '{{ this.identifier }}', {{ last_user_rebuild() }}, users_now.user_id, users_now.changed_from
+    from users_now
     where
-        {{ meta.business_date }} in (
-            {%- for row in dates %}cast('{{ row[0] }}' as date){{ ", " if not loop.last }}{% endfor -%}
-        )
-        and {{ meta.user_column }} not in (
-            select user_id
-            from pipeline_state.rebuilt_users
-            where model_name = '{{ this.identifier }}' and rebuild = {{ last_user_rebuild() }}
+        not exists (
+            select 1
+            from pipeline_state.rebuilt_users as logged
+            where
+                logged.model_name = '{{ this.identifier }}'
+                and logged.rebuild = {{ last_user_rebuild() }}
+                and logged.user_id = users_now.user_id
+                and logged.changed_from <= users_now.changed_from
         );
     {%- endif %}
 {% endmacro %}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 START = datetime(2024, 1, 1)
 AS_OF = date(2024, 3, 1)
-UNIT_SECONDS = 600
+UNIT_SECONDS = 12 * 3600  # logs of some days, so that a late event leaves entries that are over as they are
 USERS = 400
 MAX_STEPS = 4
 
@@ -64,31 +65,26 @@ class Attempt(NamedTuple):
 
 
 def test_progress_of_every_entry_equals_the_definition(lake: Any, warehouse: Any) -> None:
+    """On a first build, after later days, and after a late file and one taken back change a few days long past."""
     logs = random_logs(random.Random(7)) | crowded_logs(random.Random(8))
-    set_up(lake, logs)
-    warehouse.run(AS_OF, "--select", "+fct_funnel_progress")
+    late = {event for log in list(logs.values())[::5] for event in log if event.time in (5, 13)}
+    known = {user: [event for event in log if event not in late] for user, log in logs.items()}
+    wrong = {user: [Event(9, "A", f"wrong-{user}", "app")] for user in list(logs)[::7]}
+    set_funnels(lake)
 
-    times = ", ".join(f"step_{step}_at" for step in range(1, MAX_STEPS + 1))
-    built = warehouse.query(
-        f"select funnel_id, user_id, entry_number, entered_at, channel, max_step, steps_reached, {times} "
-        "from fct_funnel_progress order by all"
-    )
-    expected = [
-        (funnel_id, user, number, *row)
-        for funnel_id, funnel in FUNNELS.items()
-        for user, events in logs.items()
-        for number, row in enumerate(_entry_rows(events, funnel), start=1)
-    ]
-    assert len(expected) > 5000
-    assert {(FUNNELS[row[0]].order, row[5]) for row in expected} == {
-        (order, level) for order in ("ordered", "strict", "any") for level in range(1, MAX_STEPS + 1)
-    }, "the logs reach every step"
-    different = [
-        (theirs, ours)
-        for theirs, ours in zip(built, sorted(expected, key=lambda row: row[:3]), strict=True)
-        if theirs != ours
-    ]
-    assert different == []
+    deliver(lake, _between(known, 0, 12))
+    mistake = deliver(lake, wrong)
+    warehouse.run(AS_OF, "--select", "+fct_funnel_progress")
+    deliver(lake, _between(known, 12, 24))
+    warehouse.run(AS_OF, "--select", "+fct_funnel_progress")
+    so_far = {user: log + wrong.get(user, []) for user, log in _between(known, 0, 24).items()}
+    assert _different_entries(warehouse, so_far) == []
+
+    lake.retire(mistake)
+    deliver(lake, {user: [event for event in log if event in late] for user, log in logs.items()})
+    deliver(lake, _between(known, 24, 1000))
+    warehouse.run(AS_OF, "--select", "+fct_funnel_progress")
+    assert _different_entries(warehouse, logs) == []
 
 
 def test_the_first_fitting_event_is_the_best_to_take() -> None:
@@ -125,13 +121,47 @@ def crowded_logs(rng: random.Random) -> dict[str, list[Event]]:
     }
 
 
-def set_up(lake: Any, logs: Mapping[str, Sequence[Event]]) -> None:
-    """Put the logs and all funnels into the lake."""
-    lake.add_batch("events", [_row(user, event) for user, events in logs.items() for event in events])
+def set_funnels(lake: Any) -> None:
+    """Put all funnels into the lake."""
     for funnel_id, funnel in FUNNELS.items():
         lake.set_funnel(
             funnel_id, funnel.window * UNIT_SECONDS, funnel.steps, order=funnel.order, exclusions=funnel.exclusions
         )
+
+
+def deliver(lake: Any, logs: Mapping[str, Sequence[Event]]) -> str:
+    """Put the logs into the lake as one batch; return its id."""
+    batch: str = lake.add_batch("events", [_row(user, event) for user, log in logs.items() for event in log])
+    return batch
+
+
+def _between(logs: Mapping[str, Sequence[Event]], start: int, end: int) -> dict[str, list[Event]]:
+    """The events of some units of time, the last one excluded."""
+    return {user: [event for event in log if start <= event.time < end] for user, log in logs.items()}
+
+
+def _different_entries(warehouse: Any, logs: Mapping[str, Sequence[Event]]) -> list[tuple[Any, Any]]:
+    """(Built, defined) rows of the entries of these logs where the two differ."""
+    times = ", ".join(f"step_{step}_at" for step in range(1, MAX_STEPS + 1))
+    built = warehouse.query(
+        f"select funnel_id, user_id, entry_number, entered_at, channel, max_step, steps_reached, {times} "
+        "from fct_funnel_progress order by all"
+    )
+    expected = [
+        (funnel_id, user, number, *row)
+        for funnel_id, funnel in FUNNELS.items()
+        for user, events in logs.items()
+        for number, row in enumerate(_entry_rows(events, funnel), start=1)
+    ]
+    assert len(expected) > 5000
+    assert {(FUNNELS[row[0]].order, row[5]) for row in expected} == {
+        (order, level) for order in ("ordered", "strict", "any") for level in range(1, MAX_STEPS + 1)
+    }, "the logs reach every step"
+    return [
+        (theirs, ours)
+        for theirs, ours in zip_longest(built, sorted(expected, key=lambda row: row[:3]))
+        if theirs != ours
+    ]
 
 
 def _entry_rows(events: Sequence[Event], funnel: Funnel) -> list[tuple[Any, ...]]:

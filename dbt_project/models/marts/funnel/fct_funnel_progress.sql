@@ -7,6 +7,7 @@
             "user_column": "user_id",
             "follows": ["int_events"],
             "settings": ["funnels_fingerprint", "funnel_max_steps"],
+            "rows_to_replace": "in_entries_to_replace",
         },
         pre_hook="{{ log_rebuilt_users() }}",
         post_hook="{{ save_watermarks() }}",
@@ -27,25 +28,7 @@
 
 with
 
--- what an event looks like, whoever did it and whenever: few different values
-looks as (
-
-    select distinct
-        event_name,
-        channel,
-        device
-    from {{ ref("int_events") }}
-    where
-        {{ in_touched_users("user_id") }}
-        and event_name in (
-            select event_names.event_name
-            from {{ ref("int_funnel_event_names") }} as event_names
-        )
-
-),
-
--- Read a second time, which costs less than to keep them. Users are picked before the join, for they are few in a day's
--- run; names are picked by the join, for doing it here as well costs a first build a third more.
+{% if rebuilds_everyone() %}
 events as (
 
     select
@@ -56,7 +39,58 @@ events as (
         channel,
         device
     from {{ ref("int_events") }}
-    where {{ in_touched_users("user_id") }}
+
+),
+
+{% else %}
+resumptions as (
+
+    {{ funnel_resumptions() }}
+
+),
+
+resumed_users as (
+
+    select
+        user_id,
+        min(resumed_at) as resumed_at
+    from resumptions
+    group by user_id
+
+),
+
+events as (
+
+    select
+        events.user_id,
+        events.event_time,
+        {{ days_between("cast(events.event_time as date)", "events.event_date") }} as day_shift,
+        events.event_name,
+        events.channel,
+        events.device
+    from {{ ref("int_events") }} as events
+    inner join resumed_users
+        on
+            events.user_id = resumed_users.user_id
+            and events.event_time >= resumed_users.resumed_at
+
+),
+
+{% endif %}
+-- What an event looks like, whoever did it and whenever: few different values. All events are read a second time for
+-- them, which costs less than to keep them.
+looks as (
+
+    select distinct
+        event_name,
+        channel,
+        device
+    from {{ ref("int_events") if rebuilds_everyone() else "events" }}
+    where
+        event_name in (
+            select event_names.event_name
+            from {{ ref("int_funnel_event_names") }} as event_names
+        )
 
 ),
 
@@ -95,6 +129,13 @@ logs as (
             events.event_name = kinds.event_name
             and events.channel is not distinct from kinds.channel
             and events.device is not distinct from kinds.device
+    {% if not rebuilds_everyone() %}
+    inner join resumptions
+        on
+            kinds.funnel_number = resumptions.funnel_number
+            and events.user_id = resumptions.user_id
+            and events.event_time >= resumptions.resumed_at
+    {% endif %}
     group by kinds.funnel_number, events.user_id
 
 ),
@@ -361,7 +402,9 @@ entries_with_chain as (
 select
     kinds.funnel_id,
     entries.user_id,
-    cast(entries.entry_number as integer) as entry_number,
+    cast(
+        entries.entry_number{{ " + resumptions.entries_kept" if not rebuilds_everyone() }} as integer
+    ) as entry_number,
     kinds.step_order,
     {{ coded_time("entries.entry") }} as entered_at,
     {{ add_days("cast(" ~ coded_time("entries.entry") ~ " as date)", "entries.day_shift") }} as cohort_date,
@@ -385,3 +428,9 @@ inner join kinds
     on
         entries.funnel_number = kinds.funnel_number
         and entries.kind = kinds.kind
+{% if not rebuilds_everyone() %}
+inner join resumptions
+    on
+        entries.funnel_number = resumptions.funnel_number
+        and entries.user_id = resumptions.user_id
+{% endif %}
