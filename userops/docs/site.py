@@ -20,6 +20,7 @@ def build_site(settings: Settings, as_of: date) -> Path:
     Raises:
         BuildError: dbt failed, or wrote no page.
     """
+    run_dbt(settings, as_of, command=("parse",))  # uncompiled, the site is made of the manifest that lies there
     run_dbt(settings, as_of, command=("docs", "generate", "--static", "--no-compile"))
     written = settings.paths.dbt_target / "static_index.html"
     if not written.exists():

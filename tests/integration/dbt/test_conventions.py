@@ -39,6 +39,20 @@ def test_every_column_that_is_built_is_described(lake: Any, warehouse: Any, pars
     assert {name: columns for name, columns in undescribed.items() if columns} == {}
 
 
+def test_the_sites_first_page_leads_to_models_that_people_may_read(parsed_project: Any) -> None:
+    (page,) = [
+        block
+        for block in parsed_project.docs.values()
+        if block.name == "__overview__" and block.package_name == "userops"
+    ]
+    linked = re.findall(r"\[(\w+)\]\(#!/model/(model\.userops\.\w+)\)", page.block_contents)
+    assert linked
+    assert page.block_contents.count("](") == len(linked), "every link is one to a model"
+    for text, model_id in linked:
+        assert model_id == f"model.userops.{text}"
+        assert parsed_project.nodes[model_id].path.startswith("marts/")
+
+
 def _is_one_of_many(column: str, description: str) -> bool:
     """Whether the model says what `is_step_3` is by telling of `is_step_1` to `is_step_n`."""
     return bool(re.search(r"\d$", column)) and re.sub(r"\d+$", "1", column) in description
