@@ -18,19 +18,63 @@
 with
 
 {% if corrects -%}
-counted_days as (
+touched as (
 
     select
         user_id,
-        acquisition_channel,
-        {{ elements("active_days") }} as activity_date
-    from pipeline_state.counted_days
-    where {{ in_touched_users("user_id") }}
+        coalesce(changed_from, cast('0002-01-01' as date)) as changed_from
+    from pipeline_state.rebuilt_users
+    where
+        model_name = '{{ this.identifier }}'
+        and rebuild = {{ last_user_rebuild() }}
 
 ),
 
-{% endif -%}
--- what the stored counts still hold of the touched users goes, what is so now comes
+counted_days as (
+
+    select
+        counted.user_id,
+        touched.changed_from,
+        counted.acquisition_channel,
+        {{ elements("counted.active_days") }} as activity_date
+    from pipeline_state.counted_days as counted
+    inner join touched
+        on counted.user_id = touched.user_id
+
+),
+
+-- what the stored counts hold of the touched users goes, what is so now comes
+periods as (
+
+    select
+        periods.grain,
+        periods.user_id,
+        touched.changed_from,
+        users.acquisition_channel,
+        periods.period_start,
+        1 as times
+    from {{ ref("int_user_periods") }} as periods
+    inner join {{ ref("int_user_segments") }} as users
+        on periods.user_id = users.user_id
+    inner join touched
+        on periods.user_id = touched.user_id
+    {%- for grain, _ in retention_grains() %}
+
+    union all
+
+    select distinct
+        '{{ grain }}' as grain,
+        user_id,
+        changed_from,
+        acquisition_channel,
+        {{ period_start(grain, "activity_date") }} as period_start,
+        -1 as times
+    from counted_days
+    {%- endfor %}
+
+),
+
+{% else -%}
 periods as {{ not_materialized() }} (
 
     select
@@ -42,25 +86,12 @@ periods as {{ not_materialized() }} (
     from {{ ref("int_user_periods") }} as periods
     inner join {{ ref("int_user_segments") }} as users
         on periods.user_id = users.user_id
-    where {{ in_touched_users("periods.user_id") }}
-    {%- if corrects %}
-    {%- for grain, _ in retention_grains() %}
-
-    union all
-
-    select distinct
-        '{{ grain }}' as grain,
-        user_id,
-        acquisition_channel,
-        {{ period_start(grain, "activity_date") }} as period_start,
-        -1 as times
-    from counted_days
-    {%- endfor %}
-    {%- endif %}
 
 ),
 
--- everybody active in a period meets each of their own earlier periods that is still followed
+{% endif -%}
+-- everybody active in a period meets each of their own earlier periods that is still followed; what was before a user's
+-- first change is as it was
 {% for grain, last_number in retention_grains() -%}
 returns_by_{{ grain }} as (
 
@@ -73,7 +104,10 @@ returns_by_{{ grain }} as (
     inner join periods as earlier
         on
             later.user_id = earlier.user_id
+            {%- if corrects %}
             and later.times = earlier.times
+            and later.period_start >= {{ period_start(grain, "later.changed_from") }}
+            {%- endif %}
             and later.period_start > earlier.period_start
             and later.period_start <= {{ period_after(grain, "earlier.period_start", last_number) }}
     where
