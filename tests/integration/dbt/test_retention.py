@@ -51,7 +51,10 @@ def test_counts_are_corrected_for_all_that_became_of_the_touched_users_since_the
     event = {**early.events[0], "event_name": "product_viewed", "user_id": "u0", "anonymous_id": None}
     visit = {**event, "user_id": None, "anonymous_id": "visitor"}
     lake.add_batch("events", [{**visit, "event_id": f"{day}", "event_time": shop._moment(day)} for day in (2, 9, 40)])
-    counted, not_counted = ("--select", "+int_retention_returns"), ("--select", "+int_user_periods", "+int_user_segments")
+    counted, not_counted = (
+        ("--select", "+int_retention_returns"),
+        ("--select", "+int_user_periods", "+int_user_segments"),
+    )
     warehouse.run(shop.day(44), *counted, retention=RETENTION)
     first = warehouse.query("from int_retention_returns order by all")
     lake.add_batch("events", [{**event, "event_id": "today", "event_time": shop._moment(45)}])

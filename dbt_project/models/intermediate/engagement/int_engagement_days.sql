@@ -32,7 +32,7 @@ active_days as (
 ),
 
 -- far fewer rows than user days, from which each segment is then counted
-active_days_of_likes as (
+alike_days as (
 
     select
         activity_date,
@@ -74,7 +74,7 @@ select
     cast(sum(paying_users) as bigint) as paying_users,
     cast(sum(orders) as bigint) as orders,
     {{ money("sum(net_revenue)") }} as net_revenue
-from active_days_of_likes
+from alike_days
 group by activity_date, {{ segment_value }}, {{ days_since }}
 {{ "union all" if not loop.last }}
 {%- endfor %}

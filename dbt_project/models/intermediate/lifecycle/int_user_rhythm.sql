@@ -56,35 +56,47 @@ changes_of_{{ part }} as (
     select
         user_id,
         activity_date,
-        lag(activity_date) over (partition by user_id, {{ part }} order by activity_date) as previous_date_with_{{ part }}
+        lag(activity_date) over (
+            partition by user_id, {{ part }}
+            order by activity_date
+        ) as previous_date_with_{{ part }}
     from active_days
     where {{ part }} <> previous_{{ part }} or {{ part }} <> next_{{ part }}
 
 ),
 
 {% endfor -%}
+previous_dates as (
+
+    select
+        {%- for part in parts_of_days %}
+        case
+            when active_days.{{ part }} = active_days.previous_{{ part }} then active_days.previous_active_date
+            else changes_of_{{ part }}.previous_date_with_{{ part }}
+        end as previous_date_with_{{ part }},
+        {%- endfor %}
+        active_days.*
+    from active_days
+    left join changes_of_channel
+        on
+            active_days.user_id = changes_of_channel.user_id
+            and active_days.activity_date = changes_of_channel.activity_date
+    left join changes_of_device
+        on
+            active_days.user_id = changes_of_device.user_id
+            and active_days.activity_date = changes_of_device.activity_date
+
+),
+
 gaps as (
 
     select
-        active_days.*,
-        {{ days_between("active_days.previous_active_date", "active_days.activity_date") }} as gap_days,
         {%- for part in parts_of_days %}
-        {%- set previous_date -%}
-            case
-                when active_days.{{ part }} = active_days.previous_{{ part }} then active_days.previous_active_date
-                else changes_of_{{ part }}.previous_date_with_{{ part }}
-            end
-        {%- endset %}
-        {{ days_between(previous_date, "active_days.activity_date") }} as gap_days_with_{{ part }}
-        {{- "," if not loop.last }}
+        {{ days_between("previous_date_with_" ~ part, "activity_date") }} as gap_days_with_{{ part }},
         {%- endfor %}
-    from active_days
-    {%- for part in parts_of_days %}
-    left join changes_of_{{ part }}
-        on
-            active_days.user_id = changes_of_{{ part }}.user_id
-            and active_days.activity_date = changes_of_{{ part }}.activity_date
-    {%- endfor %}
+        {{ days_between("previous_active_date", "activity_date") }} as gap_days,
+        previous_dates.*
+    from previous_dates
 
 ),
 
