@@ -48,9 +48,12 @@ def test_counts_are_corrected_for_all_that_became_of_the_touched_users_since_the
 ) -> None:
     early, _ = shop.deliveries(random.Random(11))
     shop.deliver(lake, early)
-    event = {**early.events[0], "event_name": "product_viewed", "user_id": "u0", "anonymous_id": None}
+    event = {**early.events[0], "event_name": "product_viewed", "user_id": "known", "anonymous_id": None}
     visit = {**event, "user_id": None, "anonymous_id": "visitor"}
     lake.add_batch("events", [{**visit, "event_id": f"{day}", "event_time": shop._moment(day)} for day in (2, 9, 40)])
+    lake.add_batch(
+        "events", [{**event, "event_id": f"known-{day}", "event_time": shop._moment(day)} for day in (30, 33)]
+    )
     counted, not_counted = (
         ("--select", "+int_retention_returns"),
         ("--select", "+int_user_periods", "+int_user_segments"),
@@ -59,7 +62,8 @@ def test_counts_are_corrected_for_all_that_became_of_the_touched_users_since_the
     first = warehouse.query("from int_retention_returns order by all")
     lake.add_batch("events", [{**event, "event_id": "today", "event_time": shop._moment(45)}])
     warehouse.run(shop.day(45), *not_counted, retention=RETENTION)
-    # the visitor turns out to be u1, and u2 to have been won elsewhere
+    # an earlier day of the same user comes late, the visitor turns out to be u1, and u2 to have been won elsewhere
+    lake.add_batch("events", [{**event, "event_id": "late", "event_time": shop._moment(28)}])
     login = {"event_id": "login", "user_id": "u1", "anonymous_id": "visitor", "event_time": shop._moment(41)}
     lake.add_batch("events", [{**event, **login}])
     lake.add_batch("users", [{"user_id": "u2", "acquisition_channel": "fair", "updated_at": shop._moment(43)}])
@@ -72,7 +76,7 @@ def test_counts_are_corrected_for_all_that_became_of_the_touched_users_since_the
         where model_name = 'int_retention_returns' qualify rebuild = max(rebuild) over ()
         """
     )
-    assert {"u0", "u1", "u2", "anon:visitor"} <= {user for (user,) in touched}
+    assert {"known", "u1", "u2", "anon:visitor"} <= {user for (user,) in touched}
     assert len(touched) < len(warehouse.query("select distinct user_id from int_user_periods"))
     warehouse.run(shop.day(45), "--full-refresh", "--select", "int_retention_returns", retention=RETENTION)
     assert corrected == warehouse.query("from int_retention_returns order by all") != first
