@@ -17,7 +17,7 @@ def dispatch(name: str, package: str) -> Callable[..., str]:
             return f"select node from {arguments[0]}"
         if name == "left_join_valid_at":
             return f"left join {arguments[0]} as {arguments[1]} on {arguments[3]} = {arguments[1]}.{arguments[2]}"
-        if name == "not_materialized":
+        if name in ("not_materialized", "worked_out_once"):
             return ""
         return f"{name}({', '.join(str(argument) for argument in arguments)})"
 
