@@ -39,7 +39,7 @@ last_moves as (
 select
     current_tiers.user_id,
     {% for kind in kinds %}
-    current_tiers.{{ kind }},
+    cast(current_tiers.{{ kind }} as {{ dbt.type_string() }}) as {{ kind }},
     {{ tier_zh(kind, "current_tiers." ~ kind) }} as {{ kind }}_zh,
     last_moves.{{ kind }}_previous,
     last_moves.{{ kind }}_changed_on,
