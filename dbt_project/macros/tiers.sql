@@ -86,11 +86,14 @@
 
 
 {#
-    Judged dates are numbered, the last one first. There are no more than these: week ends, month ends before them and
-    the as-of date.
+    Judged dates are numbered, the last one first. There are no more than these: the week ends, the as-of date, and the
+    month ends before the week ends (any 31 days hold a month end).
 #}
 {% macro judged_numbers() %}
-    {{ return(range(1, var("tiers").judged_weeks + var("tiers").history_months + 2)) }}
+    {% set weeks = var("tiers").judged_weeks | int %}
+    {% set months_within_weeks = (7 * weeks - 1) // 31 %}
+    {% set months_before = [var("tiers").history_months | int - months_within_weeks, 1] | max %}
+    {{ return(range(1, weeks + months_before + 2)) }}
 {% endmacro %}
 
 

@@ -60,7 +60,7 @@ user_days as (
             + orders * {{ tiers.points.order }} as double
         ) as level_points
     from {{ ref("fct_user_days") }}
-    where activity_date >= (select first_date from bounds)
+    where activity_date >= (select bounds.first_date from bounds)
     order by user_id
 
 ),
@@ -101,9 +101,9 @@ revenue as (
 
     select
         {%- for number in numbers %}
-        sum(
-            case when windows.in_value_window_{{ number }} > 0 then orders.net_amount else 0 end
-        ) as net_revenue_{{ number }},
+        {{ money(
+            "sum(case when windows.in_value_window_" ~ number ~ " > 0 then orders.net_amount else 0 end)"
+        ) }} as net_revenue_{{ number }},
         {%- endfor %}
         orders.user_id
     from orders
@@ -139,9 +139,9 @@ sales as (
 
     select
         {%- for number in numbers %}
-        sum(
-            case when windows.in_value_window_{{ number }} > 0 then sold_orders.net_amount else 0 end
-        ) as net_sales_{{ number }},
+        {{ money(
+            "sum(case when windows.in_value_window_" ~ number ~ " > 0 then sold_orders.net_amount else 0 end)"
+        ) }} as net_sales_{{ number }},
         {%- endfor %}
         sold_orders.user_id
     from sold_orders
@@ -243,7 +243,7 @@ measured as (
 select
     measured.user_id,
     judged_dates.judged_on,
-    {{ money("coalesce(measured.net_revenue, 0)") }} as trailing_net_revenue,
+    coalesce(measured.net_revenue, {{ money(0) }}) as trailing_net_revenue,
     {{ tier_by_rank("value_tier", "measured.net_revenue", "measured.user_id", "revenue_limits") }} as value_tier,
     {{ tier_by_count(
         "frequency_tier", "measured.recent_active_days", tiers.frequency_high_days, tiers.frequency_medium_days
@@ -259,7 +259,7 @@ select
         when measured.buyer_from <= judged_dates.judged_on then {{ tier("buyer_tier", "one_time") }}
         else {{ tier("buyer_tier", "none") }}
     end as buyer_tier,
-    {{ money("coalesce(measured.net_sales, 0)") }} as trailing_net_sales,
+    coalesce(measured.net_sales, {{ money(0) }}) as trailing_net_sales,
     {{ tier_by_rank("seller_tier", "measured.net_sales", "measured.user_id", "sales_limits") }} as seller_tier,
     {{ tier_by_count(
         "author_tier", "measured.contributions", tiers.author_high_contributions, tiers.author_medium_contributions
