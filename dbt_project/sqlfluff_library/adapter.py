@@ -13,6 +13,8 @@ def dispatch(name: str, package: str) -> Callable[..., str]:
         # the macros whose result is more than an expression
         if name == "date_spine":
             return f"select calendar_date from {arguments[-1]}"
+        if name == "row_per_judged_number":
+            return f"select * from {arguments[0]}"
         if name == "connected_components":
             return f"select node from {arguments[0]}"
         if name == "left_join_valid_at":
