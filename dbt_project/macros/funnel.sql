@@ -89,6 +89,20 @@
 {%- endmacro %}
 
 
+{# Condition: conversion of the funnel is told by these segments; by all entries it always is. #}
+{% macro funnel_is_told_by(segment_type) -%}
+    {%- if segment_type == "all" -%}
+        true
+    {%- else -%}
+        funnel_id in (
+            select segments.funnel_id
+            from {{ ref("stg_funnel_segments") }} as segments
+            where segments.segment_type = '{{ segment_type }}'
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+
 {#
     What an event can do in a funnel, as one number: a bit per part it can play.
 

@@ -38,6 +38,33 @@
 {%- endmacro %}
 
 
+{#
+    Type of a column with the tiers of one kind. They are text for everybody who reads them; an engine that knows a type
+    for the texts of a short list stores and compares their places in it.
+#}
+{% macro tier_type(kind) -%}
+    {{ return(adapter.dispatch("tier_type", "userops")(kind)) }}
+{%- endmacro %}
+
+{% macro default__tier_type(kind) -%}
+    {{ dbt.type_string() }}
+{%- endmacro %}
+
+{% macro duckdb__tier_type(kind) -%}
+    enum(
+        {%- for item in (tier_kinds() | selectattr("kind", "equalto", kind) | first).tiers -%}
+        '{{ item[0] }}'{{ ", " if not loop.last }}
+        {%- endfor -%}
+    )
+{%- endmacro %}
+
+
+{# One tier of a kind, in the type of its column. #}
+{% macro tier(kind, name) -%}
+    cast('{{ name }}' as {{ tier_type(kind) }})
+{%- endmacro %}
+
+
 {# Place of a tier within its kind, 1 = lowest. #}
 {% macro tier_place(kind, tier) -%}
     case {{ tier }}
@@ -48,34 +75,145 @@
 {%- endmacro %}
 
 
-{# high, medium or low by rank among all that are ranked: the top shares of `tiers`. Decimals, so that a fifth of ten
-   is two. #}
-{% macro tier_by_rank(rank, ranked) -%}
+{# By kind of tier, and for the level, the position of its place in a number that holds the places of all. #}
+{% macro tier_digits() %}
+    {% set digits = {} %}
+    {% for kind in tier_kinds() | map(attribute="kind") | list + ["level"] %}
+        {% do digits.update({kind: 10 ** loop.index0}) %}
+    {% endfor %}
+    {{ return(digits) }}
+{% endmacro %}
+
+
+{#
+    Judged dates are numbered, the last one first. There are no more than these: the week ends, the as-of date, and the
+    month ends before the week ends (any 31 days hold a month end).
+#}
+{% macro judged_numbers() %}
+    {% set weeks = var("tiers").judged_weeks | int %}
+    {% set months_within_weeks = (7 * weeks - 1) // 31 %}
+    {% set months_before = [var("tiers").history_months | int - months_within_weeks, 1] | max %}
+    {{ return(range(1, weeks + months_before + 2)) }}
+{% endmacro %}
+
+
+{#
+    For each number of a judged date a column `<name>_<number>`: 1.0 on a calendar date within so many days up to the
+    judged date, else 0.0. Floating-point numbers, as they sum up fastest, and exactly as long as they are whole.
+#}
+{% macro window_marks(name, window_days) -%}
+    {%- for number in judged_numbers() %}
+    cast(
+        max(
+            case
+                when
+                    judged_dates.judged_number = {{ number }}
+                    and calendar.calendar_date <= judged_dates.judged_on
+                    and calendar.calendar_date > {{ add_days("judged_dates.judged_on", "-" ~ window_days) }}
+                    then 1
+                else 0
+            end
+        ) as double
+    ) as {{ name }}_{{ number }}{{ "," if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
+{#
+    Rows of a relation with columns `<measure>_<number>` as one row per number of a judged date, with the column
+    `judged_number`, the measures by their names, and the kept columns.
+#}
+{% macro row_per_judged_number(relation, kept, measures) -%}
+    {{ return(adapter.dispatch("row_per_judged_number", "userops")(relation, kept, measures)) }}
+{%- endmacro %}
+
+{% macro default__row_per_judged_number(relation, kept, measures) -%}
+    {%- for number in judged_numbers() %}
+    select
+        {{ kept | join(", ") }},
+        {%- for measure in measures %}
+        {{ measure }}_{{ number }} as {{ measure }},
+        {%- endfor %}
+        {{ number }} as judged_number
+    from {{ relation }}
+    {{ "union all" if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{# All rows of a user stay together, which stores their id in half the time. #}
+{% macro duckdb__row_per_judged_number(relation, kept, measures) -%}
+    select
+        {{ kept | join(", ") }},
+        {%- for measure in measures %}
+        unnest([
+            {%- for number in judged_numbers() %}{{ measure }}_{{ number }}{{ ", " if not loop.last }}{% endfor -%}
+        ]) as {{ measure }},
+        {%- endfor %}
+        unnest([{{ judged_numbers() | join(", ") }}]) as judged_number
+    from {{ relation }}
+{%- endmacro %}
+
+
+{#
+    The last amounts that are high and medium at each judged date, and whose they are, among the amounts above zero in
+    columns `<measure>_<number>` of a relation with a user_id: ranked by amount, equal ones by user id. They are the top
+    shares of `tiers`; decimals, so that a fifth of ten is two.
+#}
+{% macro rank_limits(relation, measure) -%}
     {%- set tiers = var("tiers") -%}
+    {%- set high = "cast('" ~ tiers.value_high_share ~ "' as decimal(9, 6))" -%}
+    {%- set medium = "cast('" ~ tiers.value_medium_share ~ "' as decimal(9, 6))" -%}
+    select
+        judged_number,
+        max(case when amount_rank = ceil(ranked_users * {{ high }}) then amount end) as high_amount,
+        max(case when amount_rank = ceil(ranked_users * {{ high }}) then user_id end) as high_user_id,
+        max(case when amount_rank = ceil(ranked_users * ({{ high }} + {{ medium }})) then amount end) as medium_amount,
+        max(case when amount_rank = ceil(ranked_users * ({{ high }} + {{ medium }})) then user_id end) as medium_user_id
+    from (
+        select
+            judged_number,
+            user_id,
+            amount,
+            row_number() over (partition by judged_number order by amount desc, user_id) as amount_rank,
+            count(*) over (partition by judged_number) as ranked_users
+        from (
+            {%- for number in judged_numbers() %}
+            select
+                {{ number }} as judged_number,
+                user_id,
+                {{ measure }}_{{ number }} as amount
+            from {{ relation }}
+            where {{ measure }}_{{ number }} > 0
+            {{ "union all" if not loop.last }}
+            {%- endfor %}
+        ) as amounts
+    ) as ranked_amounts
+    group by judged_number
+{%- endmacro %}
+
+
+{# high, medium, low or none by an amount and the limits of its ranks. #}
+{% macro tier_by_rank(kind, amount, user_id, limits) -%}
     case
-        when {{ rank }} is null then 'none'
-        when {{ rank }} <= ceil({{ ranked }} * cast('{{ tiers.value_high_share }}' as decimal(9, 6))) then 'high'
+        when coalesce({{ amount }}, 0) <= 0 then {{ tier(kind, "none") }}
+        {%- for name in ("high", "medium") %}
         when
-            {{ rank }} <= ceil(
-                {{ ranked }}
-                * (
-                    cast('{{ tiers.value_high_share }}' as decimal(9, 6))
-                    + cast('{{ tiers.value_medium_share }}' as decimal(9, 6))
-                )
-            )
-            then 'medium'
-        else 'low'
+            {{ amount }} > {{ limits }}.{{ name }}_amount
+            or ({{ amount }} = {{ limits }}.{{ name }}_amount and {{ user_id }} <= {{ limits }}.{{ name }}_user_id)
+            then {{ tier(kind, name) }}
+        {%- endfor %}
+        else {{ tier(kind, "low") }}
     end
 {%- endmacro %}
 
 
 {# high, medium, low or none by a count and two thresholds. #}
-{% macro tier_by_count(count, high, medium) -%}
+{% macro tier_by_count(kind, count, high, medium) -%}
     case
-        when {{ count }} >= {{ high }} then 'high'
-        when {{ count }} >= {{ medium }} then 'medium'
-        when {{ count }} > 0 then 'low'
-        else 'none'
+        when {{ count }} >= {{ high }} then {{ tier(kind, "high") }}
+        when {{ count }} >= {{ medium }} then {{ tier(kind, "medium") }}
+        when {{ count }} > 0 then {{ tier(kind, "low") }}
+        else {{ tier(kind, "none") }}
     end
 {%- endmacro %}
 

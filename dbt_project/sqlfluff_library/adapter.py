@@ -13,11 +13,13 @@ def dispatch(name: str, package: str) -> Callable[..., str]:
         # the macros whose result is more than an expression
         if name == "date_spine":
             return f"select calendar_date from {arguments[-1]}"
+        if name == "row_per_judged_number":
+            return f"select * from {arguments[0]}"
         if name == "connected_components":
             return f"select node from {arguments[0]}"
         if name == "left_join_valid_at":
             return f"left join {arguments[0]} as {arguments[1]} on {arguments[3]} = {arguments[1]}.{arguments[2]}"
-        if name == "not_materialized":
+        if name in ("not_materialized", "worked_out_once"):
             return ""
         return f"{name}({', '.join(str(argument) for argument in arguments)})"
 

@@ -56,6 +56,25 @@
 {%- endmacro %}
 
 
+{#
+    Aggregate: how many different texts a group has, nulls left out. For many small groups, where an engine's own count of
+    different values keeps every group's values in one large table.
+#}
+{% macro distinct_texts(expression) -%}
+    {{ return(adapter.dispatch("distinct_texts", "userops")(expression)) }}
+{%- endmacro %}
+
+{% macro default__distinct_texts(expression) -%}
+    count(distinct {{ expression }})
+{%- endmacro %}
+
+{# Texts are told apart by 64 bits of hash: of a hundred thousand texts in one group, two different ones are taken for
+   one with a probability of 3 in ten billion. #}
+{% macro duckdb__distinct_texts(expression) -%}
+    coalesce(len(list_distinct(list(hash({{ expression }})) filter (where {{ expression }} is not null))), 0)
+{%- endmacro %}
+
+
 {# Text key of a list of columns. Each part carries its length, so that ('a', 'bc') and ('ab', 'c') differ. #}
 {% macro hash_key(columns) -%}
     {%- set parts = [] -%}

@@ -12,3 +12,16 @@
 {% macro duckdb__not_materialized() -%}
     not materialized
 {%- endmacro %}
+
+
+{# The opposite: what is read several times is worked out once. #}
+{% macro worked_out_once() -%}
+    {{ return(adapter.dispatch("worked_out_once", "userops")()) }}
+{%- endmacro %}
+
+{% macro default__worked_out_once() -%}
+{%- endmacro %}
+
+{% macro duckdb__worked_out_once() -%}
+    materialized
+{%- endmacro %}

@@ -96,6 +96,15 @@ def test_all_data_tests_and_unit_tests_pass_on_a_messy_world(lake: Any, warehous
     for entity, rows in _world(random.Random(3)).items():
         lake.add_batch(entity, rows)
     warehouse.run(_day(DAYS), command="build")
+    counted = warehouse.query(
+        "select events.user_id, event_date, count(distinct object_id), count(distinct object_category) "
+        "from int_events as events semi join fct_user_days as days "
+        "on events.user_id = days.user_id and event_date = activity_date group by all order by all"
+    )
+    assert counted == warehouse.query(
+        "select user_id, activity_date, distinct_objects, distinct_categories from fct_user_days where events > 0 "
+        "order by all"
+    )
 
 
 def test_a_device_that_logs_in_later_moves_its_past_and_a_second_run_changes_nothing(lake: Any, warehouse: Any) -> None:
@@ -182,6 +191,8 @@ def _world(rng: random.Random) -> World:
             channel=rng.choice([None, "app", "web"]),
             device=rng.choice([None, "ios", "pc"]),
             page=rng.choice([None, "/a", "/b"]),
+            object_id=rng.choice([None, "p1", "p2", "p3"]),
+            object_category=rng.choice([None, "c1", "c2"]),
             value=rng.choice([None, 5]),
             currency=rng.choice([None, None, "USD", "EUR"]),
         )

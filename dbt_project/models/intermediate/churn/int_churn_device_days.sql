@@ -83,6 +83,6 @@ select
             else 0
         end
     ) as active_seconds,
-    count(distinct object_category) as distinct_categories
+    {{ distinct_texts("object_category") }} as distinct_categories
 from events_with_session_starts
 group by activity_date, anonymous_id, login_user_id

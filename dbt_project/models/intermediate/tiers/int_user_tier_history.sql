@@ -1,62 +1,85 @@
 {%- set tiers = var("tiers") -%}
 {%- set value_days = var("churn").value_window_days -%}
+{%- set numbers = judged_numbers() -%}
+{%- set measures = ["recent_active_days", "page_views", "contributions", "level_points", "net_revenue", "net_sales"] -%}
 -- depends_on: {{ ref("int_events") }} (read only where moderation events are configured)
 
 with
 
 judged_dates as (
 
-    select judged_on from {{ ref("int_tier_dates") }}
+    select
+        judged_on,
+        row_number() over (order by judged_on desc) as judged_number
+    from {{ ref("int_tier_dates") }}
 
 ),
 
-users as (
+bounds as (
+
+    select
+        {{ add_days("min(judged_on)", "-" ~ [tiers.window_days, tiers.frequency_window_days, value_days] | max) }}
+            as first_date,
+        max(judged_on) as last_date
+    from judged_dates
+
+),
+
+calendar as (
+
+    {{ date_spine("first_date", "last_date", "bounds") }}
+
+),
+
+-- in which windows of which judged dates a calendar date lies
+windows as (
+
+    select
+        calendar.calendar_date,
+        {{ window_marks("in_window", tiers.window_days) }},
+        {{ window_marks("is_recent", tiers.frequency_window_days) }},
+        {{ window_marks("in_value_window", value_days) }}
+    from calendar
+    cross join judged_dates
+    group by calendar.calendar_date
+
+),
+
+-- the order makes no difference to the sums, but puts the days of a user together, where they are summed up faster
+user_days as (
 
     select
         user_id,
-        coalesce(first_seen_date, {{ as_of() }}) as known_from
-    from {{ ref("dim_users") }}
+        activity_date,
+        cast(page_views as double) as page_views,
+        cast(contributions as double) as contributions,
+        cast(
+            {{ tiers.points.active_day }}
+            + interactions * {{ tiers.points.interaction }}
+            + contributions * {{ tiers.points.contribution }}
+            + orders * {{ tiers.points.order }} as double
+        ) as level_points
+    from {{ ref("fct_user_days") }}
+    where activity_date >= (select bounds.first_date from bounds)
+    order by user_id
 
 ),
 
--- everybody is judged from their first trace on; without a dated one, at the as-of date only
-judged_users as (
-
-    select
-        users.user_id,
-        judged_dates.judged_on,
-        users.known_from
-    from users
-    inner join judged_dates
-        on users.known_from <= judged_dates.judged_on
-
-),
-
--- what users did within the window of each judged date
+-- what users did within the windows of the judged dates
 behaviour as (
 
     select
-        days.user_id,
-        judged_dates.judged_on,
-        count(*) as active_days,
-        sum(
-            case
-                when
-                    days.activity_date > {{ add_days("judged_dates.judged_on", "-" ~ tiers.frequency_window_days) }}
-                    then 1
-                else 0
-            end
-        ) as recent_active_days,
-        sum(days.page_views) as page_views,
-        sum(days.interactions) as interactions,
-        sum(days.contributions) as contributions,
-        sum(days.orders) as orders
-    from {{ ref("fct_user_days") }} as days
-    inner join judged_dates
-        on
-            days.activity_date <= judged_dates.judged_on
-            and days.activity_date > {{ add_days("judged_dates.judged_on", "-" ~ tiers.window_days) }}
-    group by days.user_id, judged_dates.judged_on
+        {%- for number in numbers %}
+        sum(windows.is_recent_{{ number }}) as recent_active_days_{{ number }},
+        {%- for measure in ["page_views", "contributions", "level_points"] %}
+        sum(user_days.{{ measure }} * windows.in_window_{{ number }}) as {{ measure }}_{{ number }},
+        {%- endfor %}
+        {%- endfor %}
+        user_days.user_id
+    from user_days
+    inner join windows
+        on user_days.activity_date = windows.calendar_date
+    group by user_days.user_id
 
 ),
 
@@ -77,67 +100,60 @@ orders as (
 revenue as (
 
     select
-        orders.user_id,
-        judged_dates.judged_on,
-        sum(orders.net_amount) as net_revenue
+        {%- for number in numbers %}
+        {{ money(
+            "sum(case when windows.in_value_window_" ~ number ~ " > 0 then orders.net_amount else 0 end)"
+        ) }} as net_revenue_{{ number }},
+        {%- endfor %}
+        orders.user_id
     from orders
-    inner join judged_dates
-        on
-            orders.order_date <= judged_dates.judged_on
-            and orders.order_date > {{ add_days("judged_dates.judged_on", "-" ~ value_days) }}
+    inner join windows
+        on orders.order_date = windows.calendar_date
     where orders.user_id is not null
-    group by orders.user_id, judged_dates.judged_on
+    group by orders.user_id
 
 ),
 
--- those without any revenue come last, so the others' ranks are among themselves
-ranked_buyers as (
+revenue_limits as (
+
+    {{ rank_limits("revenue", "net_revenue") }}
+
+),
+
+-- sellers are ranked among the users: a shop id that is no user takes nobody's place
+sold_orders as (
 
     select
-        user_id,
-        judged_on,
-        net_revenue,
-        case
-            when net_revenue > 0 then row_number() over (partition by judged_on order by net_revenue desc, user_id)
-        end as value_rank,
-        count(case when net_revenue > 0 then 1 end) over (partition by judged_on) as ranked_users
-    from revenue
+        users.user_id,
+        orders.order_date,
+        orders.net_amount
+    from orders
+    left join {{ ref("int_identity_accounts") }} as accounts
+        on orders.seller_id = accounts.account_id
+    inner join {{ ref("dim_users") }} as users
+        on coalesce(accounts.user_id, orders.seller_id) = users.user_id
 
 ),
 
 sales as (
 
     select
-        coalesce(accounts.user_id, orders.seller_id) as user_id,
-        judged_dates.judged_on,
-        sum(orders.net_amount) as net_sales
-    from orders
-    left join {{ ref("int_identity_accounts") }} as accounts
-        on orders.seller_id = accounts.account_id
-    inner join judged_dates
-        on
-            orders.order_date <= judged_dates.judged_on
-            and orders.order_date > {{ add_days("judged_dates.judged_on", "-" ~ value_days) }}
-    where orders.seller_id is not null
-    group by coalesce(accounts.user_id, orders.seller_id), judged_dates.judged_on
+        {%- for number in numbers %}
+        {{ money(
+            "sum(case when windows.in_value_window_" ~ number ~ " > 0 then sold_orders.net_amount else 0 end)"
+        ) }} as net_sales_{{ number }},
+        {%- endfor %}
+        sold_orders.user_id
+    from sold_orders
+    inner join windows
+        on sold_orders.order_date = windows.calendar_date
+    group by sold_orders.user_id
 
 ),
 
--- sellers are ranked among the users: a shop id that is no user takes nobody's place
-ranked_sellers as (
+sales_limits as (
 
-    select
-        sales.user_id,
-        sales.judged_on,
-        sales.net_sales,
-        case
-            when sales.net_sales > 0
-                then row_number() over (partition by sales.judged_on order by sales.net_sales desc, sales.user_id)
-        end as sales_rank,
-        count(case when sales.net_sales > 0 then 1 end) over (partition by sales.judged_on) as ranked_users
-    from sales
-    inner join users
-        on sales.user_id = users.user_id
+    {{ rank_limits("sales", "net_sales") }}
 
 ),
 
@@ -171,89 +187,108 @@ buyers as (
 {% if tiers.moderation_events %}
 moderation as (
 
-    select distinct
-        events.user_id,
-        judged_dates.judged_on
+    select
+        {%- for number in numbers %}
+        sum(windows.in_window_{{ number }}) as moderation_{{ number }},
+        {%- endfor %}
+        events.user_id
     from {{ ref("int_events") }} as events
-    inner join judged_dates
-        on
-            events.event_date <= judged_dates.judged_on
-            and events.event_date > {{ add_days("judged_dates.judged_on", "-" ~ tiers.window_days) }}
-    where
-        events.event_name in ({{ text_literals(tiers.moderation_events) }})
+    inner join windows
+        on events.event_date = windows.calendar_date
+    where events.event_name in ({{ text_literals(tiers.moderation_events) }})
+    group by events.user_id
 
 ),
 
+{%- do measures.append("moderation") %}
 {% endif %}
-measured as (
+-- everybody is judged from their first trace on; without a dated one, at the as-of date only
+measured_users as (
 
     select
-        judged_users.user_id,
-        judged_users.judged_on,
-        judged_users.known_from,
-        coalesce(behaviour.recent_active_days, 0) as recent_active_days,
-        coalesce(behaviour.page_views, 0) as page_views,
-        coalesce(behaviour.contributions, 0) as contributions,
-        coalesce(behaviour.active_days, 0) * {{ tiers.points.active_day }}
-        + coalesce(behaviour.interactions, 0) * {{ tiers.points.interaction }}
-        + coalesce(behaviour.contributions, 0) * {{ tiers.points.contribution }}
-        + coalesce(behaviour.orders, 0) * {{ tiers.points.order }} as level_points,
-        coalesce(ranked_buyers.net_revenue, 0) as trailing_net_revenue,
-        coalesce(ranked_sellers.net_sales, 0) as trailing_net_sales,
-        ranked_buyers.value_rank,
-        ranked_buyers.ranked_users as ranked_buyers,
-        ranked_sellers.sales_rank,
-        ranked_sellers.ranked_users as ranked_sellers,
+        {%- for measure in measures %}
+        {%- for number in numbers %}
+        {{ measure }}_{{ number }},
+        {%- endfor %}
+        {%- endfor %}
+        users.user_id,
+        coalesce(users.first_seen_date, {{ as_of() }}) as known_from,
         buyers.buyer_from,
         buyers.repeat_from,
-        buyers.loyal_from,
-        {{ "moderation.user_id is not null" if tiers.moderation_events else "false" }} as has_moderated
-    from judged_users
+        buyers.loyal_from
+    from {{ ref("dim_users") }} as users
     left join behaviour
-        on judged_users.user_id = behaviour.user_id and judged_users.judged_on = behaviour.judged_on
-    left join ranked_buyers
-        on judged_users.user_id = ranked_buyers.user_id and judged_users.judged_on = ranked_buyers.judged_on
-    left join ranked_sellers
-        on judged_users.user_id = ranked_sellers.user_id and judged_users.judged_on = ranked_sellers.judged_on
+        on users.user_id = behaviour.user_id
+    left join revenue
+        on users.user_id = revenue.user_id
+    left join sales
+        on users.user_id = sales.user_id
     left join buyers
-        on judged_users.user_id = buyers.user_id
+        on users.user_id = buyers.user_id
     {% if tiers.moderation_events %}
     left join moderation
-        on judged_users.user_id = moderation.user_id and judged_users.judged_on = moderation.judged_on
+        on users.user_id = moderation.user_id
     {% endif %}
+
+),
+
+measured as (
+
+    {{ row_per_judged_number(
+        "measured_users", ["user_id", "known_from", "buyer_from", "repeat_from", "loyal_from"], measures
+    ) }}
 
 )
 
 select
-    user_id,
-    judged_on,
-    {{ money("trailing_net_revenue") }} as trailing_net_revenue,
-    {{ tier_by_rank("value_rank", "ranked_buyers") }} as value_tier,
-    {{ tier_by_count("recent_active_days", tiers.frequency_high_days, tiers.frequency_medium_days) }} as frequency_tier,
+    measured.user_id,
+    judged_dates.judged_on,
+    coalesce(measured.net_revenue, {{ money(0) }}) as trailing_net_revenue,
+    {{ tier_by_rank("value_tier", "measured.net_revenue", "measured.user_id", "revenue_limits") }} as value_tier,
+    {{ tier_by_count(
+        "frequency_tier", "measured.recent_active_days", tiers.frequency_high_days, tiers.frequency_medium_days
+    ) }} as frequency_tier,
     case
-        when judged_on < {{ add_days("known_from", tiers.new_user_days) }} then 'new'
-        else 'old'
+        when judged_dates.judged_on < {{ add_days("measured.known_from", tiers.new_user_days) }}
+            then {{ tier("tenure_tier", "new") }}
+        else {{ tier("tenure_tier", "old") }}
     end as tenure_tier,
     case
-        when loyal_from <= judged_on then 'loyal'
-        when repeat_from <= judged_on then 'repeat'
-        when buyer_from <= judged_on then 'one_time'
-        else 'none'
+        when measured.loyal_from <= judged_dates.judged_on then {{ tier("buyer_tier", "loyal") }}
+        when measured.repeat_from <= judged_dates.judged_on then {{ tier("buyer_tier", "repeat") }}
+        when measured.buyer_from <= judged_dates.judged_on then {{ tier("buyer_tier", "one_time") }}
+        else {{ tier("buyer_tier", "none") }}
     end as buyer_tier,
-    {{ money("trailing_net_sales") }} as trailing_net_sales,
-    {{ tier_by_rank("sales_rank", "ranked_sellers") }} as seller_tier,
+    coalesce(measured.net_sales, {{ money(0) }}) as trailing_net_sales,
+    {{ tier_by_rank("seller_tier", "measured.net_sales", "measured.user_id", "sales_limits") }} as seller_tier,
     {{ tier_by_count(
-        "contributions", tiers.author_high_contributions, tiers.author_medium_contributions
+        "author_tier", "measured.contributions", tiers.author_high_contributions, tiers.author_medium_contributions
     ) }} as author_tier,
-    {{ tier_by_count("page_views", tiers.reader_high_page_views, tiers.reader_medium_page_views) }} as reader_tier,
-    case when has_moderated then 'active' else 'none' end as moderator_tier,
-    cast(level_points as bigint) as level_points,
+    {{ tier_by_count(
+        "reader_tier", "measured.page_views", tiers.reader_high_page_views, tiers.reader_medium_page_views
+    ) }} as reader_tier,
+    {% if tiers.moderation_events %}
+    case
+        when measured.moderation > 0 then {{ tier("moderator_tier", "active") }}
+        else {{ tier("moderator_tier", "none") }}
+    end as moderator_tier,
+    {% else %}
+    {{ tier("moderator_tier", "none") }} as moderator_tier,
+    {% endif %}
+    cast(coalesce(measured.level_points, 0) as bigint) as level_points,
     cast(
         case
             {%- for points in tiers.level_points | reverse %}
-            when level_points >= {{ points }} then {{ 6 - loop.index }}
+            when measured.level_points >= {{ points }} then {{ 6 - loop.index }}
             {%- endfor %}
             else 1
         end as integer
     ) as level
 from measured
+inner join judged_dates
+    on measured.judged_number = judged_dates.judged_number
+left join revenue_limits
+    on measured.judged_number = revenue_limits.judged_number
+left join sales_limits
+    on measured.judged_number = sales_limits.judged_number
+where measured.known_from <= judged_dates.judged_on

@@ -1,5 +1,16 @@
 {%- set last_step = funnel_steps_built() -%}
 {%- set segment_key = ["funnel_id", "cohort_date", "segment_type", "segment_value"] | join(", ") -%}
+{%- set segments_by_owner = {
+    "entry": ["everyone", "channel", "device"],
+    "user": ["acquisition_channel", "region", "gender"],
+} -%}
+{#- owner, name and column of each segment -#}
+{%- set segments = [] -%}
+{%- for owner, owned in segments_by_owner.items() -%}
+{%- for segment in owned -%}
+{%- do segments.append((owner, "all" if segment == "everyone" else segment, segment)) -%}
+{%- endfor -%}
+{%- endfor -%}
 
 with
 
@@ -28,71 +39,113 @@ steps as (
 
 ),
 
-progress as (
+entries as {{ not_materialized() }} (
 
     select
-        progress.funnel_id,
-        progress.cohort_date,
-        'all' as segment_type,
-        'all' as segment_value,
-        progress.step_order,
+        funnel_id,
+        user_id,
+        cohort_date,
+        'all' as everyone,
+        coalesce(channel, 'unknown') as channel,
+        coalesce(device, 'unknown') as device,
+        step_order,
         {% for step in range(1, last_step + 1) %}
-        progress.step_{{ step }}_at,
+        step_{{ step }}_at,
         {% endfor %}
-        progress.max_step
-    from {{ ref("fct_funnel_progress") }} as progress
+        max_step
+    from {{ ref("fct_funnel_progress") }}
 
-    {% for segment in ["channel", "device", "acquisition_channel", "region", "gender"] %}
-    {% set owner = "progress" if segment in ["channel", "device"] else "users" %}
-    union all
+),
+
+entries_of_users as {{ not_materialized() }} (
 
     select
-        progress.funnel_id,
-        progress.cohort_date,
-        segments.segment_type,
-        coalesce({{ owner }}.{{ segment }}, 'unknown') as segment_value,
-        progress.step_order,
-        {% for step in range(1, last_step + 1) %}
-        progress.step_{{ step }}_at,
-        {% endfor %}
-        progress.max_step
-    from {{ ref("fct_funnel_progress") }} as progress
-    inner join {{ ref("stg_funnel_segments") }} as segments
-        on
-            progress.funnel_id = segments.funnel_id
-            and segments.segment_type = '{{ segment }}'
-    {% if owner == "users" %}
+        entries.*,
+        coalesce(users.acquisition_channel, 'unknown') as acquisition_channel,
+        coalesce(users.region, 'unknown') as region,
+        coalesce(users.gender, 'unknown') as gender
+    from entries
     left join {{ ref("dim_users") }} as users
-        on progress.user_id = users.user_id
-    {% endif %}
+        on entries.user_id = users.user_id
+
+),
+
+-- Counted twice, by what an entry is and by who the user is: there are far fewer such groups than entries, and every
+-- segment is a sum of some of them.
+{% for owner, owned in segments_by_owner.items() %}
+entries_by_{{ owner }} as (
+
+    select
+        funnel_id,
+        cohort_date,
+        {{ owned | join(", ") }},
+        max_step,
+        max(step_order) as step_order,
+        count(*) as entries
+    from {{ "entries_of_users" if owner == "user" else "entries" }}
+    group by funnel_id, cohort_date, {{ owned | join(", ") }}, max_step
+
+),
+
+{% endfor %}
+counts as (
+
+    {% for owner, segment_type, segment in segments %}
+    select
+        funnel_id,
+        cohort_date,
+        '{{ segment_type }}' as segment_type,
+        {{ segment }} as segment_value,
+        max(step_order) as step_order,
+        {% for step in range(2, last_step + 1) %}
+        sum(case when max_step >= {{ step }} then entries else 0 end) as reached_{{ step }},
+        {% endfor %}
+        sum(entries) as entered
+    from entries_by_{{ owner }}
+    where {{ funnel_is_told_by(segment_type) }}
+    group by funnel_id, cohort_date, {{ segment }}
+    {{ "union all" if not loop.last }}
     {% endfor %}
 
 ),
 
-counts as (
+-- of entries that got further
+seconds_taken as {{ worked_out_once() }} (
 
     select
-        {{ segment_key }},
-        max(step_order) as step_order,
-        {% for step in range(2, last_step + 1) %}
-        sum(case when max_step >= {{ step }} then 1 else 0 end) as reached_{{ step }},
+        funnel_id,
+        cohort_date,
+        {% for _, _, segment in segments %}
+        {{ segment }},
         {% endfor %}
-        count(*) as entered
-    from progress
-    group by {{ segment_key }}
+        {% for step in range(2, last_step + 1) %}
+        {{ seconds_between("step_" ~ (step - 1) ~ "_at", "step_" ~ step ~ "_at") }} as from_previous_to_{{ step }},
+        {{ seconds_between("step_1_at", "step_" ~ step ~ "_at") }} as from_1_to_{{ step }},
+        {% endfor %}
+        max_step
+    from entries_of_users
+    where max_step >= 2
 
 ),
 
-seconds_taken as (
+medians as (
 
-    {% for step in range(2, last_step + 1) %}
+    {% for _, segment_type, segment in segments %}
     select
-        {{ segment_key }},
-        {{ step }} as step_number,
-        {{ seconds_between("step_" ~ (step - 1) ~ "_at", "step_" ~ step ~ "_at") }} as seconds_from_previous_step,
-        {{ seconds_between("step_1_at", "step_" ~ step ~ "_at") }} as seconds_from_step_1
-    from progress
-    where max_step >= {{ step }}
+        funnel_id,
+        cohort_date,
+        '{{ segment_type }}' as segment_type,
+        {{ segment }} as segment_value,
+        {% for step in range(2, last_step + 1) %}
+        {{ median_of("from_previous_to_" ~ step) }} as from_previous_to_{{ step }},
+        {% endfor %}
+        {% for step in range(3, last_step + 1) %}
+        {{ median_of("from_1_to_" ~ step) }} as from_1_to_{{ step }},
+        {% endfor %}
+        max(max_step) as max_step
+    from seconds_taken
+    where {{ funnel_is_told_by(segment_type) }}
+    group by funnel_id, cohort_date, {{ segment }}
     {{ "union all" if not loop.last }}
     {% endfor %}
 
@@ -100,13 +153,16 @@ seconds_taken as (
 
 median_seconds as (
 
+    {% for step in range(2, last_step + 1) %}
     select
         {{ segment_key }},
-        step_number,
-        {{ median_of("seconds_from_previous_step") }} as median_seconds_from_previous_step,
-        {{ median_of("seconds_from_step_1") }} as median_seconds_from_step_1
-    from seconds_taken
-    group by {{ segment_key }}, step_number
+        {{ step }} as step_number,
+        from_previous_to_{{ step }} as median_seconds_from_previous_step,
+        {{ "from_1" if step > 2 else "from_previous" }}_to_{{ step }} as median_seconds_from_step_1
+    from medians
+    where max_step >= {{ step }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
 
 ),
 

@@ -10,28 +10,16 @@ current_tiers as (
 
 ),
 
-numbered_moves as (
-
-    select
-        user_id,
-        tier_kind,
-        from_tier,
-        moved_on,
-        row_number() over (partition by user_id, tier_kind order by moved_on desc) as recency
-    from {{ ref("fct_user_tier_moves") }}
-
-),
-
 last_moves as (
 
     select
         {% for kind in kinds + ["level"] %}
-        max(case when tier_kind = '{{ kind }}' then from_tier end) as {{ kind }}_previous,
+        {% set moved_from = "case when tier_kind = '" ~ kind ~ "' then from_tier end" %}
+        {{ last_value_by(moved_from, "moved_on") }} as {{ kind }}_previous,
         max(case when tier_kind = '{{ kind }}' then moved_on end) as {{ kind }}_changed_on,
         {% endfor %}
         user_id
-    from numbered_moves
-    where recency = 1
+    from {{ ref("fct_user_tier_moves") }}
     group by user_id
 
 )
@@ -39,7 +27,7 @@ last_moves as (
 select
     current_tiers.user_id,
     {% for kind in kinds %}
-    current_tiers.{{ kind }},
+    cast(current_tiers.{{ kind }} as {{ dbt.type_string() }}) as {{ kind }},
     {{ tier_zh(kind, "current_tiers." ~ kind) }} as {{ kind }}_zh,
     last_moves.{{ kind }}_previous,
     last_moves.{{ kind }}_changed_on,

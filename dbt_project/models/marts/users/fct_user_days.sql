@@ -28,8 +28,8 @@ event_days as (
         sum(case when is_page_view then 1 else 0 end) as page_views,
         sum(case when is_interaction then 1 else 0 end) as interactions,
         sum(case when is_contribution then 1 else 0 end) as contributions,
-        count(distinct object_id) as distinct_objects,
-        count(distinct object_category) as distinct_categories,
+        {{ distinct_texts("object_id") }} as distinct_objects,
+        {{ distinct_texts("object_category") }} as distinct_categories,
         min(event_time) as first_event_at,
         max(event_time) as last_event_at
     from {{ ref("int_events") }}
