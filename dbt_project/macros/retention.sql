@@ -6,24 +6,43 @@
 
 
 {#
-    Periods of int_retention_returns that depend on dates rebuilt upstream: those that hold the dates, and, of active
-    days, those from which people look back on them. The former also where they lie after the as-of date: after a run
-    for an earlier date their rows have to go.
+    What int_retention_returns has counted: the active days of each user, and the channel that won the user, as they were
+    when the stored counts were last right. From them a run knows what to take off the counts, whatever became of the
+    users in the meantime.
 #}
-{% macro periods_that_look_back_on_touched_dates() -%}
-    {%- for grain, last_number in retention_grains() %}
-    {%- set own_period = period_start(grain, "touched.business_date") %}
-    {%- set later_period = period_after(grain, own_period, "numbers.period_number") %}
-    {%- for followed_model in ["fct_user_days", "int_user_segments"] %}
-    select {{ own_period }} as business_date
-    from ({{ dates_rebuilt_by(followed_model) }}) as touched
+{% macro remember_counted_days() %}
+    {% if execute %}
+        {%- set counted_days -%}
+            select
+                periods.user_id,
+                users.acquisition_channel,
+                {{ list_of_values("periods.period_start") }} as active_days
+            from {{ ref("int_user_periods") }} as periods
+            inner join {{ ref("int_user_segments") }} as users
+                on periods.user_id = users.user_id
+            where
+                periods.grain = 'day'
+                and {{ in_touched_users("periods.user_id") }}
+            group by periods.user_id, users.acquisition_channel
+        {%- endset -%}
+        {%- if rebuilds_everyone() %}
+        create or replace table pipeline_state.counted_days as
+        {{ counted_days }};
+        {%- else %}
+        delete from pipeline_state.counted_days
+        where {{ in_touched_users("user_id") }};
+        insert into pipeline_state.counted_days (user_id, acquisition_channel, active_days)
+        {{ counted_days }};
+        {%- endif %}
+    {% endif %}
+{% endmacro %}
 
-    union all
-    {% endfor %}
-    select {{ later_period }} as business_date
-    from ({{ dates_rebuilt_by("fct_user_days") }}) as touched
-    cross join {{ whole_numbers(1, last_number, "period_number") }}
-    where {{ up_to_as_of(later_period) }}
-    {{ "union all" if not loop.last }}
-    {%- endfor %}
+
+{# Query of the users whom int_retention_returns has counted for another channel than the one that won them. #}
+{% macro users_counted_for_another_channel() -%}
+    select counted_days.user_id
+    from pipeline_state.counted_days
+    inner join {{ ref("int_user_segments") }} as users
+        on counted_days.user_id = users.user_id
+    where counted_days.acquisition_channel <> users.acquisition_channel
 {%- endmacro %}

@@ -41,6 +41,7 @@ _LOOKED_AT = re.compile(r"agg_.*|.*_list")
 _HOOKS = {
     "touched_dates": ("log_rebuilt_dates", "save_watermarks"),
     "touched_users": ("log_rebuilt_users", "save_watermarks"),
+    "corrected_counts": ("log_rebuilt_users", "save_watermarks"),
 }
 #: Words that other engines spell differently or lack. They belong into a dispatched macro `duckdb__...`.
 _ONLY_DUCKDB = re.compile(

@@ -12,6 +12,7 @@
                    and the first such date (a user may stand there twice); of a model by user those whose rows were made
                    again. Models by user follow this log.
     credited_identities  the identities int_events was built with.
+    counted_days   the users' active days and channels int_retention_returns was built with, see macros/retention.sql.
     passed_tests   per data test of an incremental model: the last rebuild in the model's log that it has passed on.
     dates_to_list  per model: the list dates its latest run had to write, see macros/outreach.sql.
 

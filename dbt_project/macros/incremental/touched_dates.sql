@@ -97,7 +97,7 @@
 {% macro incremental_inputs() %}
     {% set inputs = [] %}
     {% for name in config.get("meta", {}).get("follows", []) %}
-        {% if config.get("incremental_strategy") == "touched_users" %}
+        {% if config.get("incremental_strategy") in ["touched_users", "corrected_counts"] %}
             {% do inputs.append({
                 "name": name,
                 "relation": "pipeline_state.user_rebuilds",

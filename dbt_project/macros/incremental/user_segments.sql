@@ -3,7 +3,6 @@
     select
         activity.user_id,
         coalesce(users.acquisition_channel, 'unknown') as acquisition_channel,
-        activity.first_active_date,
         activity.first_session_date
     from {{ ref("int_user_activity") }} as activity
     inner join {{ ref("dim_users") }} as users
@@ -12,9 +11,10 @@
 
 
 {#
-    Pre-hook of int_user_segments: write down, as rebuilt dates, those whose figures count a user otherwise than they did.
-    Of a user whose first dates moved these are the first dates, before and after; of one who was won by another channel
-    than it seemed, all dates with a trace. (Users who are new here have traces on rebuilt dates only.)
+    Pre-hook of int_user_segments: write down, as rebuilt dates, those whose sessions count for a user otherwise than they
+    did. Of a user whose first session moved these are its dates, before and after; of one who was won by another channel
+    than it seemed, all dates with a session. (Users who are new here have sessions on rebuilt dates only. What counts
+    active days looks at users.)
 #}
 {% macro log_dates_of_changed_users() %}
     {% if execute %}
@@ -33,7 +33,7 @@
 
         stored as (
 
-            select user_id, acquisition_channel, first_active_date, first_session_date from {{ stored }}
+            select user_id, acquisition_channel, first_session_date from {{ stored }}
 
         ),
 
@@ -62,13 +62,7 @@
 
         dates as (
 
-            select first_active_date as business_date from changed
-            union
             select first_session_date as business_date from changed
-            union
-            select days.activity_date as business_date
-            from {{ ref("fct_user_days") }} as days
-            where days.user_id in (select user_id from won_otherwise)
             union
             select sessions.session_date as business_date
             from {{ ref("fct_sessions") }} as sessions

@@ -44,17 +44,15 @@ def test_paths_over_pages(lake: Any, warehouse: Any) -> None:
     _check_paths(warehouse, shop.day(44), paths)
 
 
-def test_a_day_rebuilds_itself_and_the_days_that_look_back_on_it(lake: Any, warehouse: Any) -> None:
+def test_a_day_rebuilds_itself_only(lake: Any, warehouse: Any) -> None:
     early, _ = shop.deliveries(random.Random(5))
     shop.deliver(lake, early)
-    select = ("--select", "+int_engagement_days", "+int_engagement_sessions", "+int_path_days")
+    select = ("--select", "+int_engagement_sessions", "+int_path_days")
     warehouse.run(shop.day(44), *select)
     template = {**early.events[0], "user_id": "u0", "anonymous_id": None, "event_name": "product_viewed"}
     lake.add_batch("events", [{**template, "event_id": "late", "event_time": shop._moment(41)}])
     lake.add_batch("events", [{**template, "event_id": "today", "event_time": shop._moment(45)}])
     warehouse.run(shop.day(45), *select)
-    assert _rebuilt(warehouse, "int_engagement_days") >= {shop.day(number) for number in range(41, 46)}
-    assert min(_rebuilt(warehouse, "int_engagement_days")) == shop.day(41)
     for model in ("int_engagement_sessions", "int_path_days"):
         assert _rebuilt(warehouse, model) == {shop.day(41), shop.day(45)}
 
@@ -67,7 +65,7 @@ def test_a_channel_told_later_moves_the_past_of_that_user(lake: Any, warehouse: 
     sessions = {row[0] for row in warehouse.query("select session_date from fct_sessions where user_id = 'u3'")}
     lake.add_batch("users", [{"user_id": "u3", "acquisition_channel": "fair", "updated_at": shop._moment(43)}])
     warehouse.run(shop.day(44), "--select", "+agg_engagement_daily")
-    assert _rebuilt(warehouse, "int_user_segments") == days | sessions
+    assert _rebuilt(warehouse, "int_user_segments") == sessions
     counted = warehouse.query("select activity_date from agg_engagement_daily where segment_value = 'fair' and dau > 0")
     assert {row[0] for row in counted} == days
     _check_engagement(warehouse, shop.day(44))

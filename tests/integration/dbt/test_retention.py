@@ -43,21 +43,43 @@ def test_marts_equal_the_definitions_on_every_run_and_a_full_refresh(lake: Any, 
     assert [name for name in at_once if at_once[name] != step_by_step[name]] == []
 
 
-def test_a_days_run_rebuilds_the_periods_of_that_day_only(lake: Any, warehouse: Any) -> None:
+def test_counts_are_corrected_for_all_that_became_of_the_touched_users_since_the_last_count(
+    lake: Any, warehouse: Any
+) -> None:
     early, _ = shop.deliveries(random.Random(11))
     shop.deliver(lake, early)
-    select = ("--select", "+int_retention_returns")
-    warehouse.run(shop.day(44), *select, retention=RETENTION)
-    lake.add_batch("events", [{**early.events[0], "event_id": "today", "event_time": shop._moment(45)}])
-    warehouse.run(shop.day(45), *select, retention=RETENTION)
-    rebuilt = warehouse.query(
+    event = {**early.events[0], "event_name": "product_viewed", "user_id": "known", "anonymous_id": None}
+    visit = {**event, "user_id": None, "anonymous_id": "visitor"}
+    lake.add_batch("events", [{**visit, "event_id": f"{day}", "event_time": shop._moment(day)} for day in (2, 9, 40)])
+    lake.add_batch(
+        "events", [{**event, "event_id": f"known-{day}", "event_time": shop._moment(day)} for day in (30, 33)]
+    )
+    counted, not_counted = (
+        ("--select", "+int_retention_returns"),
+        ("--select", "+int_user_periods", "+int_user_segments"),
+    )
+    warehouse.run(shop.day(44), *counted, retention=RETENTION)
+    first = warehouse.query("from int_retention_returns order by all")
+    lake.add_batch("events", [{**event, "event_id": "today", "event_time": shop._moment(45)}])
+    warehouse.run(shop.day(45), *not_counted, retention=RETENTION)
+    # an earlier day of the same user comes late, the visitor turns out to be u1, and u2 to have been won elsewhere
+    lake.add_batch("events", [{**event, "event_id": "late", "event_time": shop._moment(28)}])
+    login = {"event_id": "login", "user_id": "u1", "anonymous_id": "visitor", "event_time": shop._moment(41)}
+    lake.add_batch("events", [{**event, **login}])
+    lake.add_batch("users", [{"user_id": "u2", "acquisition_channel": "fair", "updated_at": shop._moment(43)}])
+    warehouse.run(shop.day(45), *not_counted, retention=RETENTION)
+    warehouse.run(shop.day(45), *counted, retention=RETENTION)
+    corrected = warehouse.query("from int_retention_returns order by all")
+    touched = warehouse.query(
         """
-        select business_date from pipeline_state.rebuilt_dates
-        where model_name = 'int_retention_returns' qualify rebuild = max(rebuild) over () order by 1
+        select user_id from pipeline_state.rebuilt_users
+        where model_name = 'int_retention_returns' qualify rebuild = max(rebuild) over ()
         """
     )
-    # February 15th, its week and its month
-    assert [row[0] for row in rebuilt] == [date(2024, 2, 1), date(2024, 2, 12), date(2024, 2, 15)]
+    assert {"known", "u1", "u2", "anon:visitor"} <= {user for (user,) in touched}
+    assert len(touched) < len(warehouse.query("select distinct user_id from int_user_periods"))
+    warehouse.run(shop.day(45), "--full-refresh", "--select", "int_retention_returns", retention=RETENTION)
+    assert corrected == warehouse.query("from int_retention_returns order by all") != first
 
 
 @pytest.mark.parametrize(

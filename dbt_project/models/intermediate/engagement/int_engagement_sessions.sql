@@ -8,71 +8,116 @@
         post_hook="{{ save_watermarks() }}",
     )
 }}
+{#- how a user's segment is told, and which visitors are counted for it: a user is won by one channel -#}
+{%- set segments = [
+    ("all", "'all'", "acquisition_channel"),
+    ("acquisition_channel", "acquisition_channel", "acquisition_channel"),
+    ("channel", "channel", "channel"),
+    ("device", "device", "device"),
+] %}
 
 with
 
-visits as (
+sessions as (
 
     select
         sessions.session_date,
         sessions.user_id,
+        users.acquisition_channel,
         coalesce(sessions.channel, 'unknown') as channel,
         coalesce(sessions.device, 'unknown') as device,
-        count(*) as sessions,
-        sum(case when sessions.is_bounce then 1 else 0 end) as bounces,
-        sum(sessions.duration_seconds) as dwell_seconds,
-        sum(sessions.events) as events,
-        sum(sessions.page_views) as page_views
+        sessions.session_date = users.first_session_date as is_first_visit,
+        sessions.is_bounce,
+        sessions.duration_seconds,
+        sessions.events,
+        sessions.page_views
     from {{ ref("fct_sessions") }} as sessions
-    where {{ in_touched_dates("sessions.session_date") }}
-    group by
-        sessions.session_date,
-        sessions.user_id,
-        coalesce(sessions.channel, 'unknown'),
-        coalesce(sessions.device, 'unknown')
-
-),
-
-visits_of_users as (
-
-    select
-        visits.*,
-        users.acquisition_channel,
-        visits.session_date = users.first_session_date as is_first_visit
-    from visits
     inner join {{ ref("int_user_segments") }} as users
-        on visits.user_id = users.user_id
+        on sessions.user_id = users.user_id
+    where {{ in_touched_dates("sessions.session_date") }}
 
 ),
 
-visits_of_segments as (
+-- far fewer rows than sessions, from which each segment is then counted
+alike_sessions as (
 
-    {% for segment_type, segment_value in [
-        ("all", "'all'"),
-        ("acquisition_channel", "acquisition_channel"),
-        ("channel", "channel"),
-        ("device", "device"),
-    ] %}
     select
+        session_date,
+        acquisition_channel,
+        channel,
+        device,
+        count(*) as sessions,
+        sum(case when is_bounce then 1 else 0 end) as bounces,
+        sum(duration_seconds) as dwell_seconds,
+        sum(events) as events,
+        sum(page_views) as page_views
+    from sessions
+    group by session_date, acquisition_channel, channel, device
+
+),
+
+sessions_of_segments as (
+
+    {% for segment_type, segment_value, _ in segments %}
+    select
+        session_date,
         '{{ segment_type }}' as segment_type,
         {{ segment_value }} as segment_value,
-        visits_of_users.*
-    from visits_of_users
+        sum(sessions) as sessions,
+        sum(bounces) as bounces,
+        sum(dwell_seconds) as dwell_seconds,
+        sum(events) as events,
+        sum(page_views) as page_views
+    from alike_sessions
+    group by session_date, {{ segment_value }}
+    {{ "union all" if not loop.last }}
+    {% endfor %}
+
+),
+
+{% for attribute in segments | map(attribute=2) | unique -%}
+visitors_by_{{ attribute }} as (
+
+    select distinct
+        session_date,
+        user_id,
+        {{ attribute }},
+        is_first_visit
+    from sessions
+
+),
+
+{% endfor -%}
+visitors_of_segments as (
+
+    {% for segment_type, segment_value, attribute in segments %}
+    select
+        session_date,
+        '{{ segment_type }}' as segment_type,
+        {{ segment_value }} as segment_value,
+        count(*) as visitors,
+        sum(case when is_first_visit then 1 else 0 end) as new_visitors
+    from visitors_by_{{ attribute }}
+    group by session_date, {{ segment_value }}
     {{ "union all" if not loop.last }}
     {% endfor %}
 
 )
 
 select
-    session_date,
-    segment_type,
-    segment_value,
-    cast(count(distinct user_id) as bigint) as visitors,
-    cast(count(distinct case when is_first_visit then user_id end) as bigint) as new_visitors,
-    cast(sum(sessions) as bigint) as sessions,
-    cast(sum(bounces) as bigint) as bounces,
-    cast(sum(dwell_seconds) as bigint) as dwell_seconds,
-    cast(sum(events) as bigint) as events,
-    cast(sum(page_views) as bigint) as page_views
-from visits_of_segments
-group by session_date, segment_type, segment_value
+    sessions_of_segments.session_date,
+    sessions_of_segments.segment_type,
+    sessions_of_segments.segment_value,
+    cast(visitors_of_segments.visitors as bigint) as visitors,
+    cast(visitors_of_segments.new_visitors as bigint) as new_visitors,
+    cast(sessions_of_segments.sessions as bigint) as sessions,
+    cast(sessions_of_segments.bounces as bigint) as bounces,
+    cast(sessions_of_segments.dwell_seconds as bigint) as dwell_seconds,
+    cast(sessions_of_segments.events as bigint) as events,
+    cast(sessions_of_segments.page_views as bigint) as page_views
+from sessions_of_segments
+inner join visitors_of_segments
+    on
+        sessions_of_segments.session_date = visitors_of_segments.session_date
+        and sessions_of_segments.segment_type = visitors_of_segments.segment_type
+        and sessions_of_segments.segment_value = visitors_of_segments.segment_value

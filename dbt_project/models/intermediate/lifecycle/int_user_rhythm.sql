@@ -9,20 +9,39 @@
     )
 }}
 {%- set settings = var("lifecycle") %}
+{%- set parts_of_days = ["channel", "device"] %}
 
 with
 
-active_days as (
+user_days as (
 
     select
         user_id,
         activity_date,
+        coalesce(primary_channel, 'unknown') as channel,
+        coalesce(primary_device, 'unknown') as device,
+        contributions,
+        interactions,
+        orders,
+        net_revenue
+    from {{ ref("fct_user_days") }}
+    where {{ in_touched_users("user_id") }}
+
+),
+
+active_days as (
+
+    select
+        user_days.*,
         row_number() over in_order as active_days_so_far,
         lag(activity_date) over in_order as previous_active_date,
         lead(activity_date) over in_order as next_active_date,
+        {%- for part in parts_of_days %}
+        lag({{ part }}) over in_order as previous_{{ part }},
+        lead({{ part }}) over in_order as next_{{ part }},
+        {%- endfor %}
         min(activity_date) over (partition by user_id) as first_active_date
-    from {{ ref("fct_user_days") }}
-    where {{ in_touched_users("user_id") }}
+    from user_days
     window in_order as (
         partition by user_id
         order by activity_date
@@ -30,12 +49,54 @@ active_days as (
 
 ),
 
+{% for part in parts_of_days -%}
+-- only where a user changes the {{ part }}, the last day with the same one is not the day before
+changes_of_{{ part }} as (
+
+    select
+        user_id,
+        activity_date,
+        lag(activity_date) over (
+            partition by user_id, {{ part }}
+            order by activity_date
+        ) as previous_date_with_{{ part }}
+    from active_days
+    where {{ part }} <> previous_{{ part }} or {{ part }} <> next_{{ part }}
+
+),
+
+{% endfor -%}
+previous_dates as (
+
+    select
+        {%- for part in parts_of_days %}
+        case
+            when active_days.{{ part }} = active_days.previous_{{ part }} then active_days.previous_active_date
+            else changes_of_{{ part }}.previous_date_with_{{ part }}
+        end as previous_date_with_{{ part }},
+        {%- endfor %}
+        active_days.*
+    from active_days
+    left join changes_of_channel
+        on
+            active_days.user_id = changes_of_channel.user_id
+            and active_days.activity_date = changes_of_channel.activity_date
+    left join changes_of_device
+        on
+            active_days.user_id = changes_of_device.user_id
+            and active_days.activity_date = changes_of_device.activity_date
+
+),
+
 gaps as (
 
     select
-        active_days.*,
-        {{ days_between("previous_active_date", "activity_date") }} as gap_days
-    from active_days
+        {%- for part in parts_of_days %}
+        {{ days_between("previous_date_with_" ~ part, "activity_date") }} as gap_days_with_{{ part }},
+        {%- endfor %}
+        {{ days_between("previous_active_date", "activity_date") }} as gap_days,
+        previous_dates.*
+    from previous_dates
 
 ),
 
@@ -72,5 +133,13 @@ select
     case
         when active_days_so_far >= 3 and usual_gaps >= 2 then {{ at_risk_after_days("usual_gaps_total", "usual_gaps") }}
         else {{ at_risk_after_days(settings.default_gap_days, 1) }}
-    end as at_risk_after_days
+    end as at_risk_after_days,
+    channel,
+    device,
+    gap_days_with_channel,
+    gap_days_with_device,
+    contributions,
+    interactions,
+    orders,
+    net_revenue
 from gaps_so_far

@@ -1,66 +1,132 @@
 {{
     config(
         materialized="incremental",
-        incremental_strategy="touched_dates",
+        incremental_strategy="corrected_counts",
         on_schema_change="append_new_columns",
         meta={
-            "business_date": "period_start",
-            "follows": ["fct_user_days", "int_user_segments"],
-            "stale_dates": "periods_that_look_back_on_touched_dates",
+            "count_column": "users",
+            "follows": ["int_user_periods"],
+            "stale_users": "users_counted_for_another_channel",
             "settings": ["retention"],
         },
-        pre_hook="{{ log_rebuilt_dates() }}",
-        post_hook="{{ save_watermarks() }}",
+        pre_hook="{{ log_rebuilt_users() }}",
+        post_hook=["{{ remember_counted_days() }}", "{{ save_watermarks() }}"],
     )
 }}
+{%- set corrects = not rebuilds_everyone() %}
 
 with
 
-active as (
+{% if corrects -%}
+touched as (
 
     select
-        periods.grain,
-        periods.period_start,
-        periods.user_id,
-        users.acquisition_channel
-    from {{ ref("int_user_periods") }} as periods
-    inner join {{ ref("int_user_segments") }} as users
-        on periods.user_id = users.user_id
-    where {{ in_touched_dates("periods.period_start") }}
+        user_id,
+        coalesce(changed_from, cast('0002-01-01' as date)) as changed_from
+    from pipeline_state.rebuilt_users
+    where
+        model_name = '{{ this.identifier }}'
+        and rebuild = {{ last_user_rebuild() }}
 
 ),
 
--- everybody active in a period meets each of their own earlier periods that is still followed
-returns as (
+counted_days as (
 
-    {% for grain, last_number in retention_grains() %}
     select
-        active.grain,
-        active.period_start,
+        counted.user_id,
+        touched.changed_from,
+        counted.acquisition_channel,
+        {{ elements("counted.active_days") }} as activity_date
+    from pipeline_state.counted_days as counted
+    inner join touched
+        on counted.user_id = touched.user_id
+
+),
+
+-- what the stored counts hold of the touched users goes, what is so now comes
+periods as (
+
+    select
+        periods.grain,
+        periods.user_id,
+        touched.changed_from,
+        users.acquisition_channel,
+        periods.period_start,
+        1 as times
+    from {{ ref("int_user_periods") }} as periods
+    inner join {{ ref("int_user_segments") }} as users
+        on periods.user_id = users.user_id
+    inner join touched
+        on periods.user_id = touched.user_id
+    {%- for grain, _ in retention_grains() %}
+
+    union all
+
+    select distinct
+        '{{ grain }}' as grain,
+        user_id,
+        changed_from,
+        acquisition_channel,
+        {{ period_start(grain, "activity_date") }} as period_start,
+        -1 as times
+    from counted_days
+    {%- endfor %}
+
+),
+
+{% else -%}
+periods as {{ not_materialized() }} (
+
+    select
+        periods.grain,
+        periods.user_id,
+        users.acquisition_channel,
+        periods.period_start,
+        1 as times
+    from {{ ref("int_user_periods") }} as periods
+    inner join {{ ref("int_user_segments") }} as users
+        on periods.user_id = users.user_id
+
+),
+
+{% endif -%}
+-- everybody active in a period meets each of their own earlier periods that is still followed; what was before a user's
+-- first change is as it was
+{% for grain, last_number in retention_grains() -%}
+returns_by_{{ grain }} as (
+
+    select
+        later.period_start,
         earlier.period_start as cohort_start,
-        {{ periods_between(grain, "earlier.period_start", "active.period_start") }} as period_number,
-        active.acquisition_channel
-    from active
-    inner join {{ ref("int_user_periods") }} as earlier
+        later.acquisition_channel,
+        sum(later.times) as users
+    from periods as later
+    inner join periods as earlier
         on
-            active.user_id = earlier.user_id
-            and active.grain = earlier.grain
-            and active.period_start > earlier.period_start
-            and active.period_start <= {{ period_after(grain, "earlier.period_start", last_number) }}
+            later.user_id = earlier.user_id
+            {%- if corrects %}
+            and later.times = earlier.times
+            and later.period_start >= {{ period_start(grain, "later.changed_from") }}
+            {%- endif %}
+            and later.period_start > earlier.period_start
+            and later.period_start <= {{ period_after(grain, "earlier.period_start", last_number) }}
     where
-        active.grain = '{{ grain }}'
+        later.grain = '{{ grain }}'
         and earlier.grain = '{{ grain }}'
-    {{ "union all" if not loop.last }}
-    {% endfor %}
+    group by later.period_start, earlier.period_start, later.acquisition_channel
+    having sum(later.times) <> 0
 
-)
+){{ "," if not loop.last }}
 
+{% endfor -%}
+{% for grain, _ in retention_grains() %}
 select
-    grain,
+    '{{ grain }}' as grain,
     period_start,
     cohort_start,
-    period_number,
+    {{ periods_between(grain, "cohort_start", "period_start") }} as period_number,
     acquisition_channel,
-    cast(count(*) as bigint) as users
-from returns
-group by grain, period_start, cohort_start, period_number, acquisition_channel
+    cast(users as bigint) as users
+from returns_by_{{ grain }}
+{{ "union all" if not loop.last }}
+{%- endfor %}
