@@ -28,15 +28,17 @@
 
 
 {#
-    What `find` returns, looked for once and then kept while the node is compiled, and once again while it is run: every
-    condition and hook of a model asks for the same dates and users. They are kept in the one thing that all macros of a
-    node share, its entry `model`. Nothing they depend on changes before the watermarks are saved.
+    What `find` returns, looked for once for a node and then kept: every condition and hook of a model asks for the same
+    dates and users, first while it is compiled and then while it is run. They are kept in what both share, the node's
+    entry in the graph. Nothing they depend on changes before the watermarks are saved.
 #}
 {% macro found_once(name, find) %}
-    {% if name not in model %}
-        {% do model.update({name: find()}) %}
+    {% set node = graph.nodes.get(model.unique_id, model) %}
+    {% set kept_as = name ~ " of " ~ invocation_id %}
+    {% if kept_as not in node %}
+        {% do node.update({kept_as: find()}) %}
     {% endif %}
-    {{ return(model[name]) }}
+    {{ return(node[kept_as]) }}
 {% endmacro %}
 
 

@@ -9,10 +9,8 @@ sold_lines as (
         quantity,
         line_amount,
         order_date,
-        row_number() over (
-            partition by product_id
-            order by order_date desc, order_id, line_id
-        ) as recency
+        order_id,
+        line_id
     from {{ ref("fct_order_items") }}
     where product_id is not null
 
@@ -24,6 +22,8 @@ sales as (
         product_id,
         min(order_date) as first_ordered_date,
         max(order_date) as last_ordered_date,
+        max(case when product_name is not null then order_date end) as last_named_date,
+        max(case when category is not null then order_date end) as last_in_category_date,
         count(*) as order_lines,
         sum(quantity) as quantity,
         sum(line_amount) as revenue
@@ -32,14 +32,28 @@ sales as (
 
 ),
 
+-- the names of a product's last dates with one: few lines, of which the first by its ids tells
 latest_names as (
 
     select
-        product_id,
-        {{ first_value_by("product_name", "recency") }} as product_name,
-        {{ first_value_by("category", "recency") }} as category
+        sold_lines.product_id,
+        {{ first_value_by(
+            "case when sold_lines.order_date = sales.last_named_date then sold_lines.product_name end",
+            ordered_by(["sold_lines.order_id", "sold_lines.line_id"]),
+        ) }} as product_name,
+        {{ first_value_by(
+            "case when sold_lines.order_date = sales.last_in_category_date then sold_lines.category end",
+            ordered_by(["sold_lines.order_id", "sold_lines.line_id"]),
+        ) }} as category
     from sold_lines
-    group by product_id
+    inner join sales
+        on
+            sold_lines.product_id = sales.product_id
+            and (
+                sold_lines.order_date = sales.last_named_date
+                or sold_lines.order_date = sales.last_in_category_date
+            )
+    group by sold_lines.product_id
 
 ),
 
