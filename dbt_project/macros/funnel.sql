@@ -23,17 +23,14 @@
     windows of the last entry and the change there is no start, else it would be an entry.
 #}
 {% macro funnel_resumptions() -%}
-    {%- set is_over -%}
-        not ({{ entry_is_open_at("stored.entered_at", "funnels.window_seconds", "users.changed_at") }})
-    {%- endset -%}
+    {%- set is_open = entry_is_open_at("stored.entered_at", "funnels.window_seconds", "users.changed_at") -%}
     select
         funnels.funnel_number,
         users.user_id,
         least(
-            users.changed_at,
-            coalesce(min(case when {{ is_over }} then null else stored.entered_at end), users.changed_at)
+            users.changed_at, coalesce(min(case when {{ is_open }} then stored.entered_at end), users.changed_at)
         ) as resumed_at,
-        count(case when {{ is_over }} then stored.entered_at end) as entries_kept
+        count(case when not ({{ is_open }}) then stored.entered_at end) as entries_kept
     from ({{ users_with_changed_events() }}) as users
     cross join ({{ funnel_windows() }}) as funnels
     left join {{ this }} as stored
@@ -44,6 +41,7 @@
 {%- endmacro %}
 
 
+{# Query of the funnels, each with its window. #}
 {% macro funnel_windows() -%}
     select distinct
         funnel_id,
@@ -63,12 +61,9 @@
    a day earlier in UTC than its name says. #}
 {% macro users_with_changed_events() -%}
     select
-        user_id,
-        cast({{ add_days("coalesce(changed_from, cast('0002-01-01' as date))", -1) }} as timestamp) as changed_at
-    from pipeline_state.rebuilt_users
-    where
-        model_name = '{{ this.identifier }}'
-        and rebuild = {{ last_user_rebuild() }}
+        changed_users.user_id,
+        cast({{ add_days("changed_users.changed_from", -1) }} as timestamp) as changed_at
+    from ({{ users_being_rebuilt() }}) as changed_users
 {%- endmacro %}
 
 

@@ -115,6 +115,19 @@
 {%- endmacro %}
 
 
+{# Query of the users this run rebuilds, each with the first business date on which their rows may differ from before: long
+   past where it is not known. #}
+{% macro users_being_rebuilt() -%}
+    select
+        user_id,
+        coalesce(changed_from, cast('0002-01-01' as date)) as changed_from
+    from pipeline_state.rebuilt_users
+    where
+        model_name = '{{ this.identifier }}'
+        and rebuild = {{ last_user_rebuild() }}
+{%- endmacro %}
+
+
 {# Incremental strategy `touched_users`: the rows of the users just logged go, what was built for them comes. #}
 {% macro get_incremental_touched_users_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}

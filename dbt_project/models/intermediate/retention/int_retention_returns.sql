@@ -20,13 +20,7 @@ with
 {% if corrects -%}
 touched as (
 
-    select
-        user_id,
-        coalesce(changed_from, cast('0002-01-01' as date)) as changed_from
-    from pipeline_state.rebuilt_users
-    where
-        model_name = '{{ this.identifier }}'
-        and rebuild = {{ last_user_rebuild() }}
+    {{ users_being_rebuilt() }}
 
 ),
 

@@ -1,6 +1,6 @@
 with
 
-user_periods as {{ not_materialized() }} (
+user_periods as (
 
     {% for grain, last_number in retention_grains() %}
     {%- set last_period = period_start(grain, "users.last_active_date") %}
@@ -22,22 +22,6 @@ user_periods as {{ not_materialized() }} (
 
 ),
 
--- counted once, for what three figures ask of them
-alike_periods as (
-
-    select
-        grain,
-        period_start,
-        first_period_start,
-        acquisition_channel,
-        periods_since_first,
-        periods_until_last,
-        count(*) as users
-    from user_periods
-    group by grain, period_start, first_period_start, acquisition_channel, periods_since_first, periods_until_last
-
-),
-
 -- how many periods after the cohort's own one its users were active for the last time
 last_activity as (
 
@@ -47,8 +31,8 @@ last_activity as (
         period_start as cohort_start,
         acquisition_channel,
         periods_until_last as period_number,
-        sum(users) as users
-    from alike_periods
+        count(*) as users
+    from user_periods
     group by grain, period_start, acquisition_channel, periods_until_last
 
     union all
@@ -59,8 +43,8 @@ last_activity as (
         first_period_start as cohort_start,
         acquisition_channel,
         periods_until_last as period_number,
-        sum(users) as users
-    from alike_periods
+        count(*) as users
+    from user_periods
     where periods_since_first = 0
     group by grain, first_period_start, acquisition_channel, periods_until_last
 
@@ -74,8 +58,8 @@ activity as (
         first_period_start as cohort_start,
         acquisition_channel,
         periods_since_first as period_number,
-        sum(users) as users
-    from alike_periods
+        count(*) as users
+    from user_periods
     group by grain, first_period_start, acquisition_channel, periods_since_first
 
     union all
