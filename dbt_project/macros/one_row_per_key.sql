@@ -21,21 +21,23 @@
 
 
 {#
-    The same, for facts: their key hardly ever has two different rows, and then the one with the smallest `_row_hash`
-    counts. Finding those few keys costs a third of ranking every row.
+    The same, for facts: their key hardly ever has two different rows, and then the one with the smallest hash counts.
+    Finding those few keys costs a third of ranking every row.
 
     repeated  relation of the keys that have several rows, where they are known; they are looked for otherwise
+    dates     which dates are wanted, as a condition on `date_key`; all up to the as-of date without it. The engine does
+              not see that repeated keys of other dates need not be looked for
+    row_hash  column with the hash of a row
 #}
-{% macro one_fact_per_key(relation, date_key, key, repeated=none) -%}
+{% macro one_fact_per_key(relation, date_key, key, repeated=none, dates=none, row_hash="_row_hash") -%}
+    {%- set wanted = dates or up_to_as_of(date_key) -%}
     select candidates.*
-    from {{ relation }} as candidates
-    left join {{ repeated or "(" ~ repeated_facts(relation, date_key, key, up_to_as_of(date_key)) ~ ")" }} as repeated
+    from (select * from {{ relation }} where {{ wanted }}) as candidates
+    left join {{ repeated or "(" ~ repeated_facts(relation, date_key, key, wanted, row_hash) ~ ")" }} as repeated
         on
             candidates.{{ date_key }} = repeated.{{ date_key }}
             and candidates.{{ key }} = repeated.{{ key }}
-    where
-        {{ up_to_as_of("candidates." ~ date_key) }}
-        and (repeated.first_hash is null or candidates._row_hash = repeated.first_hash)
+    where repeated.first_hash is null or candidates.{{ row_hash }} = repeated.first_hash
 {%- endmacro %}
 
 
@@ -45,11 +47,11 @@
 
     condition  which dates are looked at, as a condition on `date_key`
 #}
-{% macro repeated_facts(relation, date_key, key, condition) -%}
+{% macro repeated_facts(relation, date_key, key, condition, row_hash="_row_hash") -%}
     select
         facts.{{ date_key }},
         facts.{{ key }},
-        min(facts._row_hash) as first_hash
+        min(facts.{{ row_hash }}) as first_hash
     from (select * from {{ relation }} where {{ condition }}) as facts
     inner join (
         select

@@ -25,7 +25,7 @@
                 and {{ in_touched_users("periods.user_id") }}
             group by periods.user_id, users.acquisition_channel
         {%- endset -%}
-        {%- if rebuilds_everyone() %}
+        {%- if rebuilds_everything() %}
         create or replace table pipeline_state.counted_days as
         {{ counted_days }};
         {%- else %}

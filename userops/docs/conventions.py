@@ -40,8 +40,9 @@ _LATER_RUNS = {"churn": 1, "after_scores": 2}
 _LOOKED_AT = re.compile(r"agg_.*|.*_list")
 _HOOKS = {
     "touched_dates": ("log_rebuilt_dates", "save_watermarks"),
-    "touched_users": ("log_rebuilt_users", "save_watermarks"),
-    "corrected_counts": ("log_rebuilt_users", "save_watermarks"),
+    "touched_users": ("log_rebuilt_keys", "save_watermarks"),
+    "touched_orders": ("log_rebuilt_keys", "save_watermarks"),
+    "corrected_counts": ("log_rebuilt_keys", "save_watermarks"),
 }
 #: Words that other engines spell differently or lack. They belong into a dispatched macro `duckdb__...`.
 _ONLY_DUCKDB = re.compile(

@@ -4,7 +4,7 @@
     A few users change on nearly every date of the past; counting these dates again would cost what history costs. But
     counts can be corrected: what the touched users were counted for is taken off, what they count for now is added. The
     model's query gives the corrections, positive and negative; where everyone is rebuilt, they are the counts. Its meta
-    says, beside what models by user say (see touched_users.sql):
+    says, beside what models by user say (see touched_keys.sql):
 
         count_column: users     the column to correct; all others are the key
 
@@ -15,7 +15,7 @@
     {%- set target = arg_dict["target_relation"] -%}
     {%- set columns = arg_dict["dest_columns"] | map(attribute="name") | list -%}
     {%- set count_column = config.get("meta", {}).get("count_column") -%}
-    {%- if rebuilds_everyone() %}
+    {%- if rebuilds_everything() %}
     delete from {{ target }};
     insert into {{ target }} ({{ columns | join(", ") }})
     select {{ columns | join(", ") }}

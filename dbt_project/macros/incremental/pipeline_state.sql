@@ -11,6 +11,7 @@
     rebuilt_users  the users of those that did not: of a model by date everybody who had or has a row on a rebuilt date,
                    and the first such date (a user may stand there twice); of a model by user those whose rows were made
                    again. Models by user follow this log.
+    order_rebuilds, rebuilt_orders  the same of models by order.
     credited_identities  the identities int_events was built with.
     counted_days   the users' active days and channels int_retention_returns was built with, see macros/retention.sql.
     passed_tests   per data test of an incremental model: the last rebuild in the model's log that it has passed on.
@@ -45,6 +46,17 @@
         user_id {{ dbt.type_string() }} not null
     );
     alter table pipeline_state.rebuilt_users add column if not exists changed_from date;
+    create table if not exists pipeline_state.order_rebuilds (
+        model_name {{ dbt.type_string() }} not null,
+        rebuild bigint not null,
+        is_everything boolean not null
+    );
+    create table if not exists pipeline_state.rebuilt_orders (
+        model_name {{ dbt.type_string() }} not null,
+        rebuild bigint not null,
+        order_id {{ dbt.type_string() }} not null,
+        changed_from date
+    );
     create table if not exists pipeline_state.credited_identities (
         kind {{ dbt.type_string() }} not null,
         id {{ dbt.type_string() }} not null,
@@ -103,8 +115,8 @@
             from touched
             cross join next_rebuild;
         {%- endif %}
-        {%- if config.get("meta", {}).get("user_column") %}
-            {{ start_user_rebuild(everyone=dates is none, anything=anything) }}
+        {%- if config.get("meta", {}).get("user_column") and anything %}
+            {{ start_rebuild(everything=dates is none) }}
             {%- if dates %}
                 {{ log_users_of_dates(dates) }}
             {%- endif %}

@@ -23,14 +23,15 @@
     )[0][0] -%}
     {%- if passed is none -%}{{ return("true") }}{%- endif -%}
     {%- set since = "model_name = '" ~ tested.name ~ "' and rebuild > " ~ passed -%}
-    {%- if tested.config.incremental_strategy == "touched_users" -%}
+    {%- if tested.config.incremental_strategy != "touched_dates" -%}
+        {%- set keys = key_log(tested) -%}
         {%- set oldest_and_whole = run_query(
-            "select coalesce(min(rebuild), 0), count(case when is_everyone and rebuild > " ~ passed ~ " then 1 end) "
-            ~ "from " ~ log ~ " where model_name = '" ~ tested.name ~ "'"
+            "select coalesce(min(rebuild), 0), count(case when " ~ keys.is_whole ~ " and rebuild > " ~ passed
+            ~ " then 1 end) from " ~ log ~ " where model_name = '" ~ tested.name ~ "'"
         )[0] -%}
         {{ return(
             "true" if oldest_and_whole[0] > passed or oldest_and_whole[1] > 0
-            else meta.user_column ~ " in (select user_id from pipeline_state.rebuilt_users where " ~ since ~ ")"
+            else (meta.user_column or keys.key) ~ " in (select " ~ keys.key ~ " from " ~ keys["keys"] ~ " where " ~ since ~ ")"
         ) }}
     {%- endif -%}
     {%- set dates, conditions = [], [] -%}
@@ -79,5 +80,6 @@
     {{ return({
         "touched_dates": "pipeline_state.rebuilt_dates",
         "touched_users": "pipeline_state.user_rebuilds",
+        "touched_orders": "pipeline_state.order_rebuilds",
     }) }}
 {% endmacro %}

@@ -43,7 +43,7 @@
 
 
 {% macro find_touched_dates() %}
-    {% set inputs = incremental_inputs() %}
+    {% set inputs = incremental_inputs() | selectattr("business_date", "defined") | list %}
     {% set known = {} %}
     {% for row in run_query(
         "select input_name, consumed, as_of_date, definition from pipeline_state.watermarks "
@@ -115,14 +115,7 @@
 {% macro incremental_inputs() %}
     {% set inputs = [] %}
     {% for name in config.get("meta", {}).get("follows", []) %}
-        {% if config.get("incremental_strategy") in ["touched_users", "corrected_counts"] %}
-            {% do inputs.append({
-                "name": name,
-                "relation": "pipeline_state.user_rebuilds",
-                "condition": "model_name = '" ~ name ~ "'",
-                "sequence": "rebuild",
-            }) %}
-        {% elif name.startswith("lake:") %}
+        {% if name.startswith("lake:") %}
             {% do inputs.append({
                 "name": name,
                 "relation": source("lake_control", "ingest_batch_dates"),
@@ -130,6 +123,13 @@
                 "sequence": "batch_seq",
                 "business_date": "event_date",
                 "dates_appear_with_as_of": true,
+            }) %}
+        {% elif config.get("incremental_strategy") != "touched_dates" %}
+            {% do inputs.append({
+                "name": name,
+                "relation": key_log().runs,
+                "condition": "model_name = '" ~ name ~ "'",
+                "sequence": "rebuild",
             }) %}
         {% else %}
             {% do inputs.append({

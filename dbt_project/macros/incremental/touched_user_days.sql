@@ -103,7 +103,7 @@
 {# The users whose days are rebuilt, in the log of users. #}
 {% macro log_users_of_user_days() %}
     insert into pipeline_state.rebuilt_users (model_name, rebuild, user_id, changed_from)
-    select '{{ this.identifier }}', {{ last_user_rebuild() }}, user_id, min(business_date)
+    select '{{ this.identifier }}', {{ last_rebuild() }}, user_id, min(business_date)
     from pipeline_state.rebuilt_dates
     where
         model_name = '{{ this.identifier }}'

@@ -1,5 +1,65 @@
--- read twice (for orders that only lines tell of, and for the lines themselves), deduplicated once
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="touched_orders",
+        on_schema_change="append_new_columns",
+        meta={
+            "follows": ["lake:order_items", "int_exported_orders"],
+            "stale_orders": "touched_orders_of_lines",
+        },
+        pre_hook="{{ log_rebuilt_keys() }}",
+        post_hook="{{ save_watermarks() }}",
+    )
+}}
+-- read by touched_orders_of_lines, which is only rendered when dbt runs
+-- depends_on: {{ ref("stg_exchange_rates") }}
+
 with
+
+exported_lines as (
+
+    select
+        line_id,
+        event_date,
+        order_id,
+        product_id,
+        product_name,
+        category,
+        quantity,
+        unit_price,
+        user_id,
+        order_time,
+        currency,
+        channel
+    from ({{ one_fact_per_key(
+        ref("stg_order_items"), "event_date", "line_id", row_hash="row_hash",
+        dates="true" if rebuilds_everything() else on_touched_dates("event_date")
+    ) }}) as items
+    {% if not rebuilds_everything() %}
+
+    union all
+
+    -- lines of other dates are as they were; only what their order says may be another thing
+    select
+        line_id,
+        event_date,
+        order_id,
+        product_id,
+        product_name,
+        category,
+        quantity,
+        original_unit_price as unit_price,
+        user_id,
+        order_time,
+        exported_currency as currency,
+        channel
+    from {{ this }}
+    where
+        {{ in_touched_orders("order_id") }}
+        and not ({{ on_touched_dates("event_date") }})
+    {% endif %}
+
+),
 
 -- a line that says neither when nor in which currency means what its order says
 lines as (
@@ -10,9 +70,10 @@ lines as (
         case
             when items.order_time is null and orders.order_date is not null then orders.order_date
             else items.event_date
-        end as price_date
-    from {{ ref("stg_order_items") }} as items
-    left join {{ ref("stg_orders") }} as orders
+        end as price_date,
+        orders.order_id is not null as has_exported_order
+    from exported_lines as items
+    left join {{ ref("int_exported_orders") }} as orders
         on items.order_id = orders.order_id
 
 ),
@@ -40,8 +101,11 @@ select
     {{ money(pieces_times_price("lines.quantity", "lines.converted_unit_price")) }} as line_amount,
     lines.user_id,
     lines.order_time,
+    lines.currency as exported_currency,
     lines.price_currency as currency,
+    lines.price_date,
     lines.exchange_rate,
     lines.unit_price as original_unit_price,
-    lines.channel
+    lines.channel,
+    lines.has_exported_order
 from converted_lines as lines

@@ -11,5 +11,7 @@ select
     currency,
     channel,
     properties,
-    event_date
-from ({{ one_fact_per_key(source("lake", "order_items"), "event_date", "line_id") }}) as order_items
+    event_date,
+    _row_hash as row_hash
+from {{ source("lake", "order_items") }}
+where {{ up_to_as_of("event_date") }}

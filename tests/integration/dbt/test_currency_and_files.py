@@ -152,7 +152,7 @@ def test_lake_files_without_a_column_of_today_are_read_with_nulls(lake: Any, war
     lake.add_batch("order_items", [_line("l1", "old")], without=["properties"])
     lake.add_batch("events", [_event("a", 1, user_id="u1")])
     warehouse.run(_day(3))
-    found = warehouse.query("select order_id, properties from stg_orders order by 1")
+    found = warehouse.query("select order_id, properties from stg_order_versions order by 1")
     assert found == [("new", '{"a": 1}'), ("old", None)]
     assert warehouse.query("select user_id, city from dim_users") == [("u1", "Delft")]
 

@@ -1,36 +1,24 @@
 {#-
     What was known of an order, and from when: summing the entries known up to a date gives the orders as they looked
     on that date. fct_orders cannot tell: it shows a refund of March in the order of January.
-    Reads the lake itself because staging keeps only the version that counts today.
 -#}
 with
-
-exported_versions as (
-
-    select
-        orders.*,
-        coalesce(orders.currency, '{{ var("currency") }}') as amount_currency
-    from {{ source("lake", "orders") }} as orders
-    where {{ up_to_as_of("orders.event_date") }}
-
-),
 
 versions as (
 
     select
-        orders.order_id,
-        orders.user_id,
-        orders.event_date as order_date,
-        coalesce({{ local_date("orders.updated_at") }}, orders.event_date) as updated_on,
-        orders.updated_at,
-        orders._row_hash,
-        orders.channel,
-        lower(coalesce(orders.status, 'paid')) in ('cancelled', 'canceled') as is_cancelled,
-        {{ in_project_currency("coalesce(orders.gross_amount, 0)") }} as gross_amount,
-        {{ in_project_currency("coalesce(orders.discount_amount, 0)") }} as discount_amount,
-        {{ in_project_currency("coalesce(orders.refund_amount, 0)") }} as refund_amount
-    from exported_versions as orders
-    {{ join_exchange_rates("orders.amount_currency", "orders.event_date") }}
+        order_id,
+        user_id,
+        order_date,
+        coalesce({{ local_date("updated_at") }}, order_date) as updated_on,
+        updated_at,
+        row_hash,
+        channel,
+        lower(status) in ('cancelled', 'canceled') as is_cancelled,
+        gross_amount,
+        discount_amount,
+        refund_amount
+    from {{ ref("stg_order_versions") }}
 
 ),
 
@@ -41,7 +29,7 @@ dated_versions as (
         case when updated_on > order_date then updated_on else order_date end as known_date,
         row_number() over (
             partition by order_id
-            order by updated_at nulls first, _row_hash
+            order by updated_at nulls first, row_hash
         ) as version_number
     from versions
 

@@ -4,7 +4,7 @@
         incremental_strategy="touched_users",
         on_schema_change="append_new_columns",
         meta={"user_column": "user_id", "follows": ["fct_user_days"], "settings": ["lifecycle"]},
-        pre_hook="{{ log_rebuilt_users() }}",
+        pre_hook="{{ log_rebuilt_keys() }}",
         post_hook="{{ save_watermarks() }}",
     )
 }}

@@ -9,7 +9,7 @@
             "follows": ["int_events", "int_user_preferences"],
             "settings": ["persona"],
         },
-        pre_hook="{{ log_rebuilt_users() }}",
+        pre_hook="{{ log_rebuilt_keys() }}",
         post_hook="{{ save_watermarks() }}",
     )
 }}

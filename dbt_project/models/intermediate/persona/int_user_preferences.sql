@@ -9,7 +9,7 @@
             "follows": ["fct_user_days", "fct_sessions"],
             "settings": ["persona", "lifecycle"],
         },
-        pre_hook="{{ log_rebuilt_users() }}",
+        pre_hook="{{ log_rebuilt_keys() }}",
         post_hook="{{ save_watermarks() }}",
     )
 }}

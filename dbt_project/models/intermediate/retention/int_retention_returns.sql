@@ -9,11 +9,11 @@
             "stale_users": "users_counted_for_another_channel",
             "settings": ["retention"],
         },
-        pre_hook="{{ log_rebuilt_users() }}",
+        pre_hook="{{ log_rebuilt_keys() }}",
         post_hook=["{{ remember_counted_days() }}", "{{ save_watermarks() }}"],
     )
 }}
-{%- set corrects = not rebuilds_everyone() %}
+{%- set corrects = not rebuilds_everything() %}
 
 with
 

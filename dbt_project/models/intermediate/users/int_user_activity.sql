@@ -4,7 +4,7 @@
         incremental_strategy="touched_users",
         on_schema_change="append_new_columns",
         meta={"user_column": "user_id", "follows": ["fct_user_days", "fct_sessions"]},
-        pre_hook="{{ log_rebuilt_users() }}",
+        pre_hook="{{ log_rebuilt_keys() }}",
         post_hook="{{ save_watermarks() }}",
     )
 }}

@@ -9,7 +9,7 @@
             "settings": ["funnels_fingerprint", "funnel_max_steps"],
             "rows_to_replace": "in_entries_to_replace",
         },
-        pre_hook="{{ log_rebuilt_users() }}",
+        pre_hook="{{ log_rebuilt_keys() }}",
         post_hook="{{ save_watermarks() }}",
     )
 }}
@@ -28,7 +28,7 @@
 
 with
 
-{% if rebuilds_everyone() %}
+{% if rebuilds_everything() %}
 events as (
 
     select
@@ -85,7 +85,7 @@ looks as (
         event_name,
         channel,
         device
-    from {{ ref("int_events") if rebuilds_everyone() else "events" }}
+    from {{ ref("int_events") if rebuilds_everything() else "events" }}
     where
         event_name in (
             select event_names.event_name
@@ -129,7 +129,7 @@ logs as (
             events.event_name = kinds.event_name
             and events.channel is not distinct from kinds.channel
             and events.device is not distinct from kinds.device
-    {% if not rebuilds_everyone() %}
+    {% if not rebuilds_everything() %}
     inner join resumptions
         on
             kinds.funnel_number = resumptions.funnel_number
@@ -403,7 +403,7 @@ select
     kinds.funnel_id,
     entries.user_id,
     cast(
-        entries.entry_number{{ " + resumptions.entries_kept" if not rebuilds_everyone() }} as integer
+        entries.entry_number{{ " + resumptions.entries_kept" if not rebuilds_everything() }} as integer
     ) as entry_number,
     kinds.step_order,
     {{ coded_time("entries.entry") }} as entered_at,
@@ -428,7 +428,7 @@ inner join kinds
     on
         entries.funnel_number = kinds.funnel_number
         and entries.kind = kinds.kind
-{% if not rebuilds_everyone() %}
+{% if not rebuilds_everything() %}
 inner join resumptions
     on
         entries.funnel_number = resumptions.funnel_number

@@ -36,7 +36,7 @@ ids as (
     select
         'user' as kind,
         exported_user_id as id
-    from {{ ref("int_orders") }}
+    from {{ ref("fct_orders") }}
     where exported_user_id is not null
 
     union

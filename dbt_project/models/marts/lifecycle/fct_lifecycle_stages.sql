@@ -9,7 +9,7 @@
             "stale_users": "users_with_outdated_stages",
             "settings": ["lifecycle"],
         },
-        pre_hook="{{ log_rebuilt_users() }}",
+        pre_hook="{{ log_rebuilt_keys() }}",
         post_hook="{{ save_watermarks() }}",
     )
 }}

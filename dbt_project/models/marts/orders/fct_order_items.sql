@@ -1,3 +1,13 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="touched_orders",
+        on_schema_change="append_new_columns",
+        meta={"follows": ["fct_orders"]},
+        pre_hook="{{ log_rebuilt_keys() }}",
+        post_hook="{{ save_watermarks() }}",
+    )
+}}
 select
     lines.order_id,
     lines.line_id,
@@ -15,3 +25,4 @@ select
 from {{ ref("int_order_lines") }} as lines
 inner join {{ ref("fct_orders") }} as orders
     on lines.order_id = orders.order_id
+where {{ in_touched_orders("lines.order_id") }}

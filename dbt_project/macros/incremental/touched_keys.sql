@@ -1,8 +1,8 @@
 {#
-    Which users an incremental model has to rebuild.
+    Which users, or which orders, an incremental model has to rebuild.
 
     A model whose rows of a user depend on the user's whole life cannot be rebuilt by date. It says in its config what
-    it follows:
+    it follows (strategy `touched_users`):
 
         meta:
           user_column: user_id             its user column
@@ -20,20 +20,41 @@
     Everyone is rebuilt on a first or full-refresh run, when a followed model rebuilt everyone, when its log no longer
     reaches back to the watermark, when the as-of date moved back, and when the model's own SQL, a macro, the event
     taxonomy or a setting that shapes rows has changed since the last run.
+
+    Orders are rebuilt by their id in the same way (strategy `touched_orders`, `stale_orders`), because versions and lines
+    of one order lie on any dates. Their first models follow the lake: see touched_orders.sql.
 #}
 
-{# Runs whose users are remembered. A model that missed more of them rebuilds everyone. #}
-{% macro kept_user_rebuilds() %}{{ return(60) }}{% endmacro %}
-
-
-{# Whether this run rebuilds everyone; the same answer while compiling, in the pre-hook and in the strategy. #}
-{% macro rebuilds_everyone() %}
-    {% if not execute or not is_incremental() %}{{ return(true) }}{% endif %}
-    {{ return(found_once("rebuilds_everyone", find_rebuilds_everyone)) }}
+{# Where a model (the one being run) logs its runs and the keys they rebuilt. #}
+{% macro key_log(of_model=none) %}
+    {{ return({
+        "runs": "pipeline_state.order_rebuilds",
+        "is_whole": "is_everything",
+        "keys": "pipeline_state.rebuilt_orders",
+        "key": "order_id",
+        "stale_keys": "stale_orders",
+    } if (of_model or model).config.get("incremental_strategy") == "touched_orders" else {
+        "runs": "pipeline_state.user_rebuilds",
+        "is_whole": "is_everyone",
+        "keys": "pipeline_state.rebuilt_users",
+        "key": "user_id",
+        "stale_keys": "stale_users",
+    }) }}
 {% endmacro %}
 
 
-{% macro find_rebuilds_everyone() %}
+{# Runs whose keys are remembered. A model that missed more of them rebuilds everything. #}
+{% macro kept_rebuilds() %}{{ return(60) }}{% endmacro %}
+
+
+{# Whether this run rebuilds everyone, or every order; the same answer while compiling, in the pre-hook and in the strategy. #}
+{% macro rebuilds_everything() %}
+    {% if not execute or not is_incremental() %}{{ return(true) }}{% endif %}
+    {{ return(found_once("rebuilds_everything", find_rebuilds_everything)) }}
+{% endmacro %}
+
+
+{% macro find_rebuilds_everything() %}
     {% set known = {} %}
     {% for row in run_query(
         "select input_name, consumed, as_of_date, definition from pipeline_state.watermarks "
@@ -42,13 +63,16 @@
         {% do known.update({row[0]: {"consumed": row[1], "as_of": row[2] | string, "definition": row[3]}}) %}
     {% endfor %}
     {% set definition = model_definition() %}
-    {% for input in incremental_inputs() %}
+    {% for input in incremental_inputs() if input.business_date %}
+        {% if touched_dates() is none %}{{ return(true) }}{% endif %}
+    {% endfor %}
+    {% for input in incremental_inputs() if not input.business_date %}
         {% set seen = known.get(input.name) %}
         {% if seen is none or seen.definition != definition or seen.as_of > var("as_of_date") %}{{ return(true) }}{% endif %}
         {% set log = run_query(
             "select coalesce(min(rebuild), 0), coalesce(max(rebuild), 0), "
-            ~ "coalesce(max(case when is_everyone then rebuild end), 0) "
-            ~ "from pipeline_state.user_rebuilds where " ~ input.condition
+            ~ "coalesce(max(case when " ~ key_log().is_whole ~ " then rebuild end), 0) "
+            ~ "from " ~ input.relation ~ " where " ~ input.condition
         )[0] %}
         {% if log[1] < seen.consumed or log[0] > seen.consumed or log[2] > seen.consumed %}{{ return(true) }}{% endif %}
     {% endfor %}
@@ -56,29 +80,31 @@
 {% endmacro %}
 
 
-{# Pre-hook: write down which users this run is about to rebuild. #}
-{% macro log_rebuilt_users() %}
+{# Pre-hook: write down which users, or orders, this run is about to rebuild. #}
+{% macro log_rebuilt_keys() %}
     {% if execute %}
-        {%- set everyone = rebuilds_everyone() -%}
-        {{ start_user_rebuild(everyone, anything=true) }}
-        {%- if not everyone %}
-            insert into pipeline_state.rebuilt_users (model_name, rebuild, user_id, changed_from)
+        {%- set everything = rebuilds_everything() -%}
+        {%- set log = key_log() -%}
+        {{ start_rebuild(everything) }}
+        {%- if not everything %}
+            insert into {{ log["keys"] }} (model_name, rebuild, {{ log.key }}, changed_from)
             select
                 '{{ this.identifier }}',
-                {{ last_user_rebuild() }},
-                touched.user_id,
+                {{ last_rebuild() }},
+                touched.{{ log.key }},
                 case when count(*) = count(touched.changed_from) then min(touched.changed_from) end
-            from ({{ touched_users() }}) as touched
-            group by touched.user_id;
+            from ({{ touched_keys() }}) as touched
+            group by touched.{{ log.key }};
         {%- endif %}
     {% endif %}
 {% endmacro %}
 
 
-{# Query of the users that the followed models have rebuilt since, and of the stale ones. #}
-{% macro touched_users() -%}
+{# Query of the keys that the followed models have rebuilt since, and of the stale ones: (key, changed_from). #}
+{% macro touched_keys() -%}
+    {%- set log = key_log() -%}
     {%- set queries = [] -%}
-    {%- for input in incremental_inputs() -%}
+    {%- for input in incremental_inputs() if not input.business_date -%}
         {%- set consumed -%}
             (
                 select consumed
@@ -87,14 +113,14 @@
             )
         {%- endset -%}
         {%- do queries.append(
-            "select user_id, changed_from from pipeline_state.rebuilt_users where " ~ input.condition
+            "select " ~ log.key ~ ", changed_from from " ~ log["keys"] ~ " where " ~ input.condition
             ~ " and rebuild > " ~ consumed
         ) -%}
     {%- endfor -%}
-    {%- set stale_users = config.get("meta", {}).get("stale_users") -%}
-    {%- if stale_users %}
+    {%- set stale_keys = config.get("meta", {}).get(log.stale_keys) -%}
+    {%- if stale_keys %}
         {%- do queries.append(
-            "select user_id, cast(null as date) as changed_from from (" ~ context[stale_users]() ~ ") as stale"
+            "select " ~ log.key ~ ", cast(null as date) as changed_from from (" ~ context[stale_keys]() ~ ") as stale"
         ) -%}
     {%- endif -%}
     {{ queries | join(" union all ") }}
@@ -103,13 +129,24 @@
 
 {# Condition that keeps the rows of the users this run rebuilds. #}
 {% macro in_touched_users(user_column) -%}
-    {%- if rebuilds_everyone() -%}
+    {{ in_touched_keys(user_column) }}
+{%- endmacro %}
+
+
+{# Condition that keeps the rows of the orders this run rebuilds. #}
+{% macro in_touched_orders(order_column) -%}
+    {{ in_touched_keys(order_column) }}
+{%- endmacro %}
+
+
+{% macro in_touched_keys(column) -%}
+    {%- if rebuilds_everything() -%}
         true
     {%- else -%}
-        {{ user_column }} in (
-            select user_id
-            from pipeline_state.rebuilt_users
-            where model_name = '{{ this.identifier }}' and rebuild = {{ last_user_rebuild() }}
+        {{ column }} in (
+            select {{ key_log().key }}
+            from {{ key_log()["keys"] }}
+            where model_name = '{{ this.identifier }}' and rebuild = {{ last_rebuild() }}
         )
     {%- endif -%}
 {%- endmacro %}
@@ -124,7 +161,7 @@
     from pipeline_state.rebuilt_users
     where
         model_name = '{{ this.identifier }}'
-        and rebuild = {{ last_user_rebuild() }}
+        and rebuild = {{ last_rebuild() }}
 {%- endmacro %}
 
 
@@ -132,7 +169,7 @@
 {% macro get_incremental_touched_users_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
     {%- set meta = config.get("meta", {}) -%}
-    {%- set rows_to_replace = meta.get("rows_to_replace") if not rebuilds_everyone() -%}
+    {%- set rows_to_replace = meta.get("rows_to_replace") if not rebuilds_everything() -%}
     {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
     delete from {{ target }}
     where {{ context[rows_to_replace]() if rows_to_replace else in_touched_users(meta.user_column) }};
@@ -142,38 +179,37 @@
 {% endmacro %}
 
 
-{# Number of this model's latest run in the log of users. #}
-{% macro last_user_rebuild() -%}
-    (select max(rebuild) from pipeline_state.user_rebuilds where model_name = '{{ this.identifier }}')
+{# Number of this model's latest run in the log of its keys. #}
+{% macro last_rebuild() -%}
+    (select max(rebuild) from {{ key_log().runs }} where model_name = '{{ this.identifier }}')
 {%- endmacro %}
 
 
-{# Start a new entry of this model in the log of users (unless nothing is rebuilt), and forget the oldest ones. #}
-{% macro start_user_rebuild(everyone, anything) %}
-    {%- if anything %}
-        insert into pipeline_state.user_rebuilds
+{# Start a new entry of this model in the log of its keys, and forget the oldest ones. #}
+{% macro start_rebuild(everything) %}
+    {%- set log = key_log() %}
+        insert into {{ log.runs }}
         select
             '{{ this.identifier }}',
-            coalesce((select max(rebuild) from pipeline_state.user_rebuilds), 0) + 1,
-            {{ everyone | lower }};
-        delete from pipeline_state.rebuilt_users
+            coalesce((select max(rebuild) from {{ log.runs }}), 0) + 1,
+            {{ everything | lower }};
+        delete from {{ log["keys"] }}
         where
             model_name = '{{ this.identifier }}'
-            and rebuild not in ({{ remembered_user_rebuilds() }});
-        delete from pipeline_state.user_rebuilds
+            and rebuild not in ({{ remembered_rebuilds() }});
+        delete from {{ log.runs }}
         where
             model_name = '{{ this.identifier }}'
-            and rebuild not in ({{ remembered_user_rebuilds() }});
-    {%- endif %}
+            and rebuild not in ({{ remembered_rebuilds() }});
 {% endmacro %}
 
 
-{% macro remembered_user_rebuilds() -%}
+{% macro remembered_rebuilds() -%}
     select rebuild
-    from pipeline_state.user_rebuilds
+    from {{ key_log().runs }}
     where model_name = '{{ this.identifier }}'
     order by rebuild desc
-    limit {{ kept_user_rebuilds() }}
+    limit {{ kept_rebuilds() }}
 {%- endmacro %}
 
 
@@ -181,7 +217,7 @@
 {% macro log_users_of_dates(dates) %}
     {%- set meta = config.get("meta", {}) -%}
     insert into pipeline_state.rebuilt_users (model_name, rebuild, user_id, changed_from)
-    select '{{ this.identifier }}', {{ last_user_rebuild() }}, {{ meta.user_column }}, min({{ meta.business_date }})
+    select '{{ this.identifier }}', {{ last_rebuild() }}, {{ meta.user_column }}, min({{ meta.business_date }})
     from {{ this }}
     where {{ meta.business_date }} in ({{ date_literals(dates) }})
     group by {{ meta.user_column }};
@@ -215,7 +251,7 @@
 
     )
 
-    select '{{ this.identifier }}', {{ last_user_rebuild() }}, users_now.user_id, users_now.changed_from
+    select '{{ this.identifier }}', {{ last_rebuild() }}, users_now.user_id, users_now.changed_from
     from users_now
     where
         not exists (
@@ -223,7 +259,7 @@
             from pipeline_state.rebuilt_users as logged
             where
                 logged.model_name = '{{ this.identifier }}'
-                and logged.rebuild = {{ last_user_rebuild() }}
+                and logged.rebuild = {{ last_rebuild() }}
                 and logged.user_id = users_now.user_id
                 and logged.changed_from <= users_now.changed_from
         );

@@ -1,0 +1,83 @@
+{#
+    Which orders the first models of orders rebuild: incremental strategy `touched_orders`, see touched_keys.sql.
+
+    A later version of an order may change its amounts, its buyer or its date, and its lines may lie on other dates than
+    the order. So touched are the orders that have, or had, a version or a line on a touched date (touched_dates.sql), and
+    those whose stored amounts were converted at another rate than the one that counts now. The models above follow the
+    log of these.
+#}
+
+{# Orders that int_exported_orders has to rebuild. #}
+{% macro touched_exported_orders() -%}
+    select order_id
+    from {{ ref("stg_order_versions") }}
+    where {{ on_touched_dates("order_date") }}
+
+    union all
+
+    select order_id
+    from {{ this }}
+    where {{ on_touched_dates("order_date") }}
+
+    union all
+
+    {{ reconverted_orders("order_date") }}
+{%- endmacro %}
+
+
+{# Orders whose lines int_order_lines has to rebuild, beside those that int_exported_orders has rebuilt. #}
+{% macro touched_orders_of_lines() -%}
+    select order_id
+    from {{ ref("stg_order_items") }}
+    where {{ on_touched_dates("event_date") }}
+
+    union all
+
+    select order_id
+    from {{ this }}
+    where {{ on_touched_dates("event_date") }}
+
+    union all
+
+    {{ reconverted_orders("price_date") }}
+{%- endmacro %}
+
+
+{# Orders with amounts of this model that were converted at another rate than the one that counts now. #}
+{% macro reconverted_orders(price_date) -%}
+    select stored.order_id
+    from {{ this }} as stored
+    {{ join_exchange_rates("stored.currency", "stored." ~ price_date) }}
+    where
+        stored.currency <> '{{ var("currency") }}'
+        and stored.exchange_rate <> {{ exchange_rate() }}
+{%- endmacro %}
+
+
+{# Orders that fct_orders holds as another user's than the one their buyer's account belongs to now. #}
+{% macro orders_of_other_buyers() -%}
+    select stored.order_id
+    from {{ this }} as stored
+    left join {{ ref("int_identity_accounts") }} as accounts
+        on stored.exported_user_id = accounts.account_id
+    where stored.user_id <> coalesce(accounts.user_id, stored.exported_user_id)
+{%- endmacro %}
+
+
+{# Condition that keeps the rows of all touched dates, also of those after the as-of date. #}
+{% macro on_touched_dates(business_date) -%}
+    {%- set dates = touched_dates() -%}
+    {{ business_date ~ " in (" ~ date_literals(dates) ~ ")" if dates else "false" }}
+{%- endmacro %}
+
+
+{# Incremental strategy `touched_orders`: the rows of the orders just logged go, what was built for them comes. #}
+{% macro get_incremental_touched_orders_sql(arg_dict) %}
+    {%- set target = arg_dict["target_relation"] -%}
+    {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
+    delete from {{ target }}
+    where {{ in_touched_orders("order_id") }};
+    insert into {{ target }} ({{ columns }})
+    select {{ columns }}
+    from {{ arg_dict["temp_relation"] }};
+{% endmacro %}
