@@ -84,6 +84,77 @@
 {%- endmacro %}
 
 
+{# Query of the cohort dates on which entries differ between two queries of entries. Not which entry of the user it is. #}
+{% macro cohorts_of_changed_entries(stored, made) -%}
+    {%- set columns = ["funnel_id", "user_id", "cohort_date", "channel", "device", "step_order", "max_step"] -%}
+    {%- for step in range(1, funnel_step_columns() + 1) -%}
+        {%- do columns.append("step_" ~ step ~ "_at") -%}
+    {%- endfor -%}
+    select cohort_date as business_date
+    from (
+        (
+            select {{ columns | join(", ") }} from ({{ stored }}) as stored
+            except
+            select {{ columns | join(", ") }} from ({{ made }}) as made
+        )
+        union all
+        (
+            select {{ columns | join(", ") }} from ({{ made }}) as made
+            except
+            select {{ columns | join(", ") }} from ({{ stored }}) as stored
+        )
+    ) as changed
+{%- endmacro %}
+
+
+{# Cohort dates of agg_funnel_conversion that have to be counted again though no entry changed: a user belongs to another
+   segment now, or the cohort has become complete. #}
+{% macro cohorts_told_otherwise() -%}
+    select entries.cohort_date as business_date
+    from {{ ref("fct_funnel_progress") }} as entries
+    inner join (
+        {{ segments_of_users() }}
+        except
+        select * from pipeline_state.funnel_users
+    ) as changed_users
+        on entries.user_id = changed_users.user_id
+
+    union all
+
+    select stored.cohort_date as business_date
+    from {{ this }} as stored
+    inner join ({{ funnel_windows() }}) as funnels
+        on stored.funnel_id = funnels.funnel_id
+    where stored.is_complete <> ({{ cohort_is_complete("stored.cohort_date", "funnels.window_seconds") }})
+{%- endmacro %}
+
+
+{# Query of what agg_funnel_conversion tells users apart by. #}
+{% macro segments_of_users() -%}
+    select
+        user_id,
+        coalesce(acquisition_channel, 'unknown') as acquisition_channel,
+        coalesce(region, 'unknown') as region,
+        coalesce(gender, 'unknown') as gender
+    from {{ ref("dim_users") }}
+{%- endmacro %}
+
+
+{# Post-hook of agg_funnel_conversion: remember the segments it has counted users in. #}
+{% macro remember_funnel_users() %}
+    {% if execute %}
+        create or replace table pipeline_state.funnel_users as
+        {{ segments_of_users() }};
+    {% endif %}
+{% endmacro %}
+
+
+{# Condition: the best attempt of every entry of a cohort is over. It may start one window after its entry. #}
+{% macro cohort_is_complete(cohort_date, window_seconds) -%}
+    {{ add_days(cohort_date, "ceil(2 * " ~ window_seconds ~ " / 86400.0)") }} <= {{ as_of() }}
+{%- endmacro %}
+
+
 {# Condition: conversion of the funnel is told by these segments; by all entries it always is. #}
 {% macro funnel_is_told_by(segment_type) -%}
     {%- if segment_type == "all" -%}

@@ -12,6 +12,10 @@
           settings: [lifecycle]            (optional) settings that shape its rows
           rows_to_replace: macro_name      (optional) a macro giving the condition that keeps the stored rows a run makes
                                            again; without it, all rows of the touched users
+          dates_of_changed_rows: macro_name
+                                           (optional) a macro that is given the queries of the rows to replace and of
+                                           what is made of them, and gives the business dates on which they differ; for
+                                           models by date that follow this one
 
     Touched are the users in the logs of the followed models that are newer than the model's watermark, and the stale
     ones. They are collected once, by the pre-hook, in the model's own log; the model and the deletion of its old rows
@@ -86,6 +90,9 @@
         {%- set everything = rebuilds_everything() -%}
         {%- set log = key_log() -%}
         {{ start_rebuild(everything) }}
+        {%- if everything and config.get("meta", {}).get("dates_of_changed_rows") %}
+            {{ log_dates_of_changed_rows("select cast(null as date) as business_date") }}
+        {%- endif %}
         {%- if not everything %}
             insert into {{ log["keys"] }} (model_name, rebuild, {{ log.key }}, changed_from)
             select
@@ -170,12 +177,29 @@
     {%- set target = arg_dict["target_relation"] -%}
     {%- set meta = config.get("meta", {}) -%}
     {%- set rows_to_replace = meta.get("rows_to_replace") if not rebuilds_everything() -%}
+    {%- set is_replaced = context[rows_to_replace]() if rows_to_replace else in_touched_users(meta.user_column) -%}
     {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}
+    {%- if meta.get("dates_of_changed_rows") and not rebuilds_everything() %}
+    {{ log_dates_of_changed_rows(context[meta.dates_of_changed_rows](
+        "select * from " ~ target ~ " where " ~ is_replaced, "select * from " ~ arg_dict["temp_relation"]
+    )) }}
+    {%- endif %}
     delete from {{ target }}
-    where {{ context[rows_to_replace]() if rows_to_replace else in_touched_users(meta.user_column) }};
+    where {{ is_replaced }};
     insert into {{ target }} ({{ columns }})
     select {{ columns }}
     from {{ arg_dict["temp_relation"] }};
+{% endmacro %}
+
+
+{# Write down dates of a model by user in the log of dates. #}
+{% macro log_dates_of_changed_rows(dates) %}
+    insert into pipeline_state.rebuilt_dates (model_name, rebuild, business_date)
+    select distinct
+        '{{ this.identifier }}',
+        (select coalesce(max(rebuild), 0) + 1 from pipeline_state.rebuilt_dates),
+        changed.business_date
+    from ({{ dates }}) as changed;
 {% endmacro %}
 
 

@@ -182,7 +182,8 @@ def test_churn_features_know_the_links_of_their_own_date_only(lake: Any, warehou
 
 
 def test_components_of_long_chains_and_many_links_are_found_in_a_few_rounds(warehouse: Any) -> None:
-    """A chain of 10,000 links in shuffled order, and 200,000 random links, against what a union-find says."""
+    """A chain of 10,000 links in shuffled order, 200,000 random links, a link told from both ends and one of a device with
+    itself, against what a union-find says."""
     sql = warehouse.compiled("int_identity_components")
     connection = duckdb.connect()
     connection.execute(
@@ -195,7 +196,10 @@ def test_components_of_long_chains_and_many_links_are_found_in_a_few_rounds(ware
         from shuffled as a inner join shuffled as b on b.i = a.i + 1
         union all
         select date '2024-01-01', 'd' || (hash(i) % 150000), 'user', 'u' || (hash(i + 1000000) % 150000)
-        from range(200000) as t (i);
+        from range(200000) as t (i)
+        union all
+        select date '2024-01-01', one, 'device', other
+        from (values ('both', 'ends'), ('ends', 'both'), ('itself', 'itself')) as t (one, other);
         create table hubs as select date '2024-01-01' as as_of_date, 'x' as kind, 'x' as id where false;
         """
     )

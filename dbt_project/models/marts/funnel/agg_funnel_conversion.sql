@@ -1,3 +1,18 @@
+{{
+    config(
+        materialized="incremental",
+        incremental_strategy="touched_dates",
+        on_schema_change="append_new_columns",
+        meta={
+            "business_date": "cohort_date",
+            "follows": ["fct_funnel_progress"],
+            "stale_dates": "cohorts_told_otherwise",
+            "settings": ["funnels_fingerprint", "funnel_max_steps"],
+        },
+        pre_hook="{{ log_rebuilt_dates() }}",
+        post_hook=["{{ remember_funnel_users() }}", "{{ save_watermarks() }}"],
+    )
+}}
 {%- set last_step = funnel_steps_built() -%}
 {%- set segment_key = ["funnel_id", "cohort_date", "segment_type", "segment_value"] | join(", ") -%}
 {%- set segments_by_owner = {
@@ -11,6 +26,9 @@
 {%- do segments.append((owner, "all" if segment == "everyone" else segment, segment)) -%}
 {%- endfor -%}
 {%- endfor -%}
+
+-- read by cohorts_told_otherwise, which is only rendered when dbt runs
+-- depends_on: {{ ref("int_funnel_event_names") }}
 
 with
 
@@ -54,6 +72,13 @@ entries as {{ not_materialized() }} (
         {% endfor %}
         max_step
     from {{ ref("fct_funnel_progress") }}
+    where {{ in_touched_dates("cohort_date") }}
+
+),
+
+users as (
+
+    {{ segments_of_users() }}
 
 ),
 
@@ -65,7 +90,7 @@ entries_of_users as {{ not_materialized() }} (
         coalesce(users.region, 'unknown') as region,
         coalesce(users.gender, 'unknown') as gender
     from entries
-    left join {{ ref("dim_users") }} as users
+    left join users
         on entries.user_id = users.user_id
 
 ),
@@ -187,7 +212,7 @@ reached_per_step as (
             {% endfor %}
             else counts.entered
         end as reached,
-        {{ add_days("counts.cohort_date", "ceil(2 * steps.window_seconds / 86400.0)") }} as complete_from
+        {{ cohort_is_complete("counts.cohort_date", "steps.window_seconds") }} as is_complete
     from counts
     inner join steps
         on counts.funnel_id = steps.funnel_id
@@ -208,7 +233,7 @@ select
     {{ share("reached.reached", "reached.entered") }} as overall_conversion,
     median_seconds.median_seconds_from_previous_step,
     median_seconds.median_seconds_from_step_1,
-    reached.complete_from <= {{ as_of() }} as is_complete
+    reached.is_complete
 from reached_per_step as reached
 left join median_seconds
     on

@@ -8,6 +8,7 @@
             "follows": ["int_events"],
             "settings": ["funnels_fingerprint", "funnel_max_steps"],
             "rows_to_replace": "in_entries_to_replace",
+            "dates_of_changed_rows": "cohorts_of_changed_entries",
         },
         pre_hook="{{ log_rebuilt_keys() }}",
         post_hook="{{ save_watermarks() }}",

@@ -1,0 +1,140 @@
+"""Orders are rebuilt by their id: which ones a run touches, and what becomes of them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any
+
+FIRST_DAY = date(2024, 1, 1)
+ORDERS = ("--select", "+fct_order_items")
+MODELS = ("int_exported_orders", "int_order_lines", "fct_orders", "fct_order_items")
+
+
+def test_a_days_run_rebuilds_the_orders_it_tells_of_and_no_others(lake: Any, warehouse: Any) -> None:
+    lake.add_batch("orders", [_order("o1", 1), _order("o2", 2), _order("o3", 3)])
+    lake.add_batch("order_items", [_line("l1", "o1", 1), _line("l2", "o2", 2), _line("l3", "o3", 3)])
+    warehouse.run(_day(4), *ORDERS)
+    for model in MODELS:
+        assert _rebuilt(warehouse, model) == "everything"
+
+    lake.add_batch("orders", [_order("o4", 5), _order("o2", 6, gross_amount=20, updated_at=_moment(6))])
+    lake.add_batch("order_items", [_line("l4", "o1", 5)])
+    warehouse.run(_day(6), *ORDERS)
+    assert _rebuilt(warehouse, "int_exported_orders") == {"o2", "o4"}
+    for model in MODELS[1:]:
+        assert _rebuilt(warehouse, model) == {"o1", "o2", "o4"}, model
+    assert warehouse.query("select order_id, order_date, gross_amount, items from fct_orders order by 1") == [
+        ("o1", _day(1), 10, 2),
+        ("o2", _day(6), 20, 1),
+        ("o3", _day(3), 10, 1),
+        ("o4", _day(5), 10, 0),
+    ]
+    assert warehouse.query("select line_id, order_id, order_date from fct_order_items order by 1") == [
+        ("l1", "o1", _day(1)),
+        ("l2", "o2", _day(6)),
+        ("l3", "o3", _day(3)),
+        ("l4", "o1", _day(1)),
+    ]
+
+    warehouse.run(_day(6), *ORDERS)
+    for model in MODELS:
+        assert _rebuilt(warehouse, model) == set(), "nothing new, nothing rebuilt"
+
+
+def test_an_order_taken_back_is_told_by_its_lines_and_by_its_header_once_more(lake: Any, warehouse: Any) -> None:
+    told = "select order_id, gross_amount, currency, is_derived from fct_orders order by 1"
+    lake.add_batch("order_items", [_line("l1", "o1", 2), _line("l2", "o2", None)])
+    headers = [_order("o1", 1, gross_amount=30, currency="USD"), _order("o2", 1, currency="USD")]
+    taken_back = lake.add_batch("orders", headers)
+    warehouse.run(_day(4), *ORDERS)
+    assert warehouse.query(told) == [("o1", 30, "USD", False), ("o2", 10, "USD", False)]
+
+    lake.retire(taken_back)
+    warehouse.run(_day(4), *ORDERS)
+    assert warehouse.query(told) == [("o1", 10, "CNY", True)], "of o2 nobody knows when it was"
+    assert warehouse.query("select line_id, currency from fct_order_items") == [("l1", "CNY")]
+
+    lake.add_batch("orders", headers)
+    warehouse.run(_day(4), *ORDERS)
+    assert warehouse.query(told) == [("o1", 30, "USD", False), ("o2", 10, "USD", False)]
+    assert warehouse.query("select line_id, currency from fct_order_items order by 1") == [("l1", "USD"), ("l2", "USD")]
+
+
+def test_a_line_told_for_two_orders_belongs_to_one_of_them_whichever_came_last(lake: Any, warehouse: Any) -> None:
+    """Line ids are unique within a date; of two rows the one with the smaller hash counts."""
+    lines = [_line("l", "o1", 2), _line("l", "o2", 2)]
+    lake.add_batch("orders", [_order("o1", 1), _order("o2", 1)])
+    batches = [lake.add_batch("order_items", [lines[0]])]
+    warehouse.run(_day(4), *ORDERS)
+    batches.append(lake.add_batch("order_items", [lines[1]]))
+    warehouse.run(_day(4), *ORDERS)
+    winner = warehouse.query("select order_id from fct_order_items")
+    assert len(winner) == 1
+    assert warehouse.query("select order_id from fct_orders where items = 1") == winner
+
+    lake.retire(batches[0 if winner == [("o1",)] else 1])
+    warehouse.run(_day(4), *ORDERS)
+    assert warehouse.query("select order_id from fct_order_items") == [("o2",) if winner == [("o1",)] else ("o1",)]
+
+
+def test_a_rate_that_changed_rebuilds_the_orders_converted_at_it(lake: Any, warehouse: Any) -> None:
+    lake.add_batch("orders", [_order("o1", 1, currency="USD"), _order("o2", 9, currency="USD"), _order("o3", 9)])
+    lake.add_batch("order_items", [_line("l2", "o2", None), _line("l3", "o3", 9, currency="USD")])
+    lake.set_control("exchange_rates", [(_day(0), "USD", 7.0), (_day(5), "USD", 8.0)])
+    warehouse.run(_day(12), *ORDERS, has_exchange_rates=True)
+    lake.set_control("exchange_rates", [(_day(0), "USD", 7.0), (_day(5), "USD", 9.0)])
+    warehouse.run(_day(12), *ORDERS, has_exchange_rates=True)
+    assert _rebuilt(warehouse, "int_exported_orders") == {"o2"}
+    assert _rebuilt(warehouse, "fct_orders") == {"o2", "o3"}
+    assert warehouse.query("select order_id, gross_amount from fct_orders order by 1") == [
+        ("o1", 70),
+        ("o2", 90),
+        ("o3", 10),
+    ]
+    assert warehouse.query("select line_id, unit_price from fct_order_items order by 1") == [("l2", 90), ("l3", 90)]
+
+
+def test_orders_of_a_run_that_died_are_rebuilt_by_the_next(lake: Any, warehouse: Any) -> None:
+    lake.add_batch("orders", [_order("o1", 1)])
+    warehouse.run(_day(4), *ORDERS)
+    lake.add_batch("orders", [_order("o1", 1, gross_amount=20, updated_at=_moment(3))])
+    lake.add_batch("order_items", [_line("l1", "o1", 1)])
+    warehouse.run(_day(4), "--select", "int_exported_orders", "int_order_lines")  # the run dies here
+    lake.add_batch("orders", [_order("o2", 4)])
+    warehouse.run(_day(4), *ORDERS)
+    assert _rebuilt(warehouse, "fct_orders") == {"o1", "o2"}
+    assert warehouse.query("select order_id, gross_amount, items from fct_orders order by 1") == [
+        ("o1", 20, 1),
+        ("o2", 10, 0),
+    ]
+
+
+def _rebuilt(warehouse: Any, model: str) -> set[str] | str:
+    """Return the orders that the model's latest run rebuilt."""
+    last = f"(select max(rebuild) from pipeline_state.order_rebuilds where model_name = '{model}')"
+    if warehouse.query(f"select is_everything from pipeline_state.order_rebuilds where rebuild = {last}") == [(True,)]:
+        return "everything"
+    found = warehouse.query(
+        f"select order_id from pipeline_state.rebuilt_orders where model_name = '{model}' and rebuild = {last}"
+    )
+    return {order_id for (order_id,) in found}
+
+
+def _day(number: int) -> date:
+    return FIRST_DAY + timedelta(days=number)
+
+
+def _moment(day: int) -> datetime:
+    return datetime(2024, 1, 1) + timedelta(days=day)
+
+
+def _order(order_id: str, day: int, **columns: Any) -> dict[str, Any]:
+    return {"order_id": order_id, "user_id": "u1", "order_time": _moment(day), "gross_amount": 10, **columns}
+
+
+def _line(line_id: str, order_id: str, day: int | None, **columns: Any) -> dict[str, Any]:
+    order_time = None if day is None else _moment(day)
+    return {
+        "line_id": line_id, "order_id": order_id, "product_id": "p", "quantity": 1, "unit_price": 10, "user_id": "u1",
+        "order_time": order_time, **columns,
+    }  # fmt: skip
