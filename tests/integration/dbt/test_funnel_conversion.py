@@ -7,7 +7,8 @@ from typing import Any
 
 FIRST_DAY = date(2024, 1, 1)
 CONVERSION = ("--select", "+agg_funnel_conversion")
-REACHED = "select cohort_date, entered, reached from agg_funnel_conversion where step_number = 2 and segment_type = 'all'"
+REACHED = "select cohort_date, entered, reached from agg_funnel_conversion where step_number = 2 " \
+    "and segment_type = 'all' order by 1"  # fmt: skip
 
 
 def test_cohorts_whose_entries_changed_are_counted_again(lake: Any, warehouse: Any) -> None:
@@ -21,7 +22,7 @@ def test_cohorts_whose_entries_changed_are_counted_again(lake: Any, warehouse: A
     lake.add_batch("events", [_event("u1", 4, "cart_added", hour=2)])
     warehouse.run(_day(20), *CONVERSION)
     assert _counted_again(warehouse) == {_day(4)}
-    assert warehouse.query(REACHED + " order by 1") == [
+    assert warehouse.query(REACHED) == [
         (_day(0), 2, 0),
         (_day(4), 1, 1),
         (_day(6), 1, 0),

@@ -182,8 +182,8 @@ def test_churn_features_know_the_links_of_their_own_date_only(lake: Any, warehou
 
 
 def test_components_of_long_chains_and_many_links_are_found_in_a_few_rounds(warehouse: Any) -> None:
-    """A chain of 10,000 links in shuffled order, 200,000 random links, a link told from both ends and one of a device with
-    itself, against what a union-find says."""
+    """A chain of 10,000 links in shuffled order, 200,000 random links, a link told from both ends and one of a device
+    with itself, against what a union-find says."""
     sql = warehouse.compiled("int_identity_components")
     connection = duckdb.connect()
     connection.execute(
