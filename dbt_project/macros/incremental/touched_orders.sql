@@ -2,9 +2,12 @@
     Which orders the first models of orders rebuild: incremental strategy `touched_orders`, see touched_keys.sql.
 
     A later version of an order may change its amounts, its buyer or its date, and its lines may lie on other dates than
-    the order. So touched are the orders that have, or had, a version or a line on a touched date (touched_dates.sql), and
-    those whose stored amounts were converted at another rate than the one that counts now. The models above follow the
-    log of these.
+    the order. So touched are the orders that have, or had, a version on a touched date (touched_dates.sql) or a line in a
+    batch that came or went, and those whose stored amounts were converted at another rate than the one that counts now.
+    The models above follow the log of these.
+
+    Lines are followed by batch because those of an export with orders have no time of their own: all of them lie on one
+    date.
 #}
 
 {# Orders that int_exported_orders has to rebuild. #}
@@ -27,17 +30,36 @@
 
 {# Orders whose lines int_order_lines has to rebuild, beside those that int_exported_orders has rebuilt. #}
 {% macro touched_orders_of_lines() -%}
-    select order_id
-    from {{ ref("stg_order_items") }}
-    where {{ on_touched_dates("event_date") }}
+    {%- set line_came_or_went -%}
+        {{ on_touched_dates("event_date") }} and {{ came_or_went("lake:order_items", "batch_id", "event_date") }}
+    {%- endset -%}
+    with
+
+    changed_lines as (
+
+        select event_date, line_id
+        from {{ ref("stg_order_items") }}
+        where {{ line_came_or_went }}
+        union
+        select event_date, line_id
+        from {{ this }}
+        where {{ line_came_or_went }}
+
+    )
+
+    -- two orders may claim the same line, and the one that loses it has changed, too
+    {% for lines in [ref("stg_order_items"), this] %}
+    select lines.order_id
+    from {{ lines }} as lines
+    inner join changed_lines
+        on
+            lines.event_date = changed_lines.event_date
+            and lines.line_id = changed_lines.line_id
+    where {{ on_touched_dates("lines.event_date") }}
 
     union all
 
-    select order_id
-    from {{ this }}
-    where {{ on_touched_dates("event_date") }}
-
-    union all
+    {% endfor %}
 
     {{ reconverted_orders("price_date") }}
 {%- endmacro %}
@@ -68,6 +90,24 @@
 {% macro on_touched_dates(business_date) -%}
     {%- set dates = touched_dates() -%}
     {{ business_date ~ " in (" ~ date_literals(dates) ~ ")" if dates else "false" }}
+{%- endmacro %}
+
+
+{# Condition: the row's batch is new or was taken back since this model's last run, or its date came with the as-of date. #}
+{% macro came_or_went(input_name, batch_id, business_date) -%}
+    {%- set watermark -%}
+        from pipeline_state.watermarks where model_name = '{{ this.identifier }}' and input_name = '{{ input_name }}'
+    {%- endset -%}
+    (
+        {{ batch_id }} in (
+            select batch_id
+            from {{ ref("stg_ingest_batch_dates") }}
+            where
+                entity = '{{ input_name.split(":")[1] }}'
+                and batch_seq > (select consumed {{ watermark }})
+        )
+        or {{ business_date }} > (select least(as_of_date, {{ as_of() }}) {{ watermark }})
+    )
 {%- endmacro %}
 
 

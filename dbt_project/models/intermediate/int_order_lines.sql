@@ -13,6 +13,7 @@
 }}
 -- read by touched_orders_of_lines, which is only rendered when dbt runs
 -- depends_on: {{ ref("stg_exchange_rates") }}
+-- depends_on: {{ ref("stg_ingest_batch_dates") }}
 
 with
 
@@ -30,11 +31,13 @@ exported_lines as (
         user_id,
         order_time,
         currency,
-        channel
+        channel,
+        batch_id
     from ({{ one_fact_per_key(
         ref("stg_order_items"), "event_date", "line_id", row_hash="row_hash",
         dates="true" if rebuilds_everything() else on_touched_dates("event_date")
     ) }}) as items
+    where {{ in_touched_orders("order_id") }}
     {% if not rebuilds_everything() %}
 
     union all
@@ -52,7 +55,8 @@ exported_lines as (
         user_id,
         order_time,
         exported_currency as currency,
-        channel
+        channel,
+        batch_id
     from {{ this }}
     where
         {{ in_touched_orders("order_id") }}
@@ -107,5 +111,6 @@ select
     lines.exchange_rate,
     lines.unit_price as original_unit_price,
     lines.channel,
+    lines.batch_id,
     lines.has_exported_order
 from converted_lines as lines

@@ -12,6 +12,7 @@ select
     channel,
     properties,
     event_date,
+    _batch_id as batch_id,
     _row_hash as row_hash
 from {{ source("lake", "order_items") }}
 where {{ up_to_as_of("event_date") }}

@@ -62,12 +62,11 @@ def test_an_order_taken_back_is_told_by_its_lines_and_by_its_header_once_more(la
 
 def test_a_line_told_for_two_orders_belongs_to_one_of_them_whichever_came_last(lake: Any, warehouse: Any) -> None:
     """Line ids are unique within a date; of two rows the one with the smaller hash counts."""
-    lines = [_line("l", "o1", 2), _line("l", "o2", 2)]
     lake.add_batch("orders", [_order("o1", 1), _order("o2", 1)])
-    batches = [lake.add_batch("order_items", [lines[0]])]
-    warehouse.run(_day(4), *ORDERS)
-    batches.append(lake.add_batch("order_items", [lines[1]]))
-    warehouse.run(_day(4), *ORDERS)
+    batches = []
+    for order_id in ("o1", "o2"):
+        batches.append(lake.add_batch("order_items", [_line("l", order_id, 2)]))
+        warehouse.run(_day(4), *ORDERS)
     winner = warehouse.query("select order_id from fct_order_items")
     assert len(winner) == 1
     assert warehouse.query("select order_id from fct_orders where items = 1") == winner
@@ -75,6 +74,24 @@ def test_a_line_told_for_two_orders_belongs_to_one_of_them_whichever_came_last(l
     lake.retire(batches[0 if winner == [("o1",)] else 1])
     warehouse.run(_day(4), *ORDERS)
     assert warehouse.query("select order_id from fct_order_items") == [("o2",) if winner == [("o1",)] else ("o1",)]
+
+
+def test_lines_without_a_time_are_followed_by_batch(lake: Any, warehouse: Any) -> None:
+    """Where orders are exported, their lines have no time of their own, and all of them lie on one date."""
+    lake.add_batch("orders", [_order("o1", 1), _order("o2", 2), _order("o3", 3)])
+    first = lake.add_batch("order_items", [_line("l1", "o1", None), _line("l2", "o2", None)])
+    lake.add_batch("order_items", [_line("l2", "o2", None), _line("l3", "o3", None)])
+    warehouse.run(_day(4), *ORDERS)
+    lake.add_batch("order_items", [_line("l4", "o3", None)])
+    warehouse.run(_day(5), *ORDERS)
+    assert _rebuilt(warehouse, "fct_order_items") == {"o3"}
+    assert warehouse.query("select order_id, items from fct_orders order by 1") == [("o1", 1), ("o2", 1), ("o3", 2)]
+
+    # of the lines of a file taken back, one is another file's, too
+    lake.retire(first)
+    warehouse.run(_day(5), *ORDERS)
+    assert _rebuilt(warehouse, "fct_order_items") == {"o1", "o2"}
+    assert warehouse.query("select order_id, items from fct_orders order by 1") == [("o1", 0), ("o2", 1), ("o3", 2)]
 
 
 def test_a_rate_that_changed_rebuilds_the_orders_converted_at_it(lake: Any, warehouse: Any) -> None:

@@ -52,38 +52,41 @@ session_days as (
         user_id,
         session_date as activity_date,
         count(*) as sessions,
-        sum(duration_seconds) as active_seconds
+        sum(duration_seconds) as active_seconds,
+        min(channel) as first_channel,
+        max(channel) as last_channel,
+        min(device) as first_device,
+        max(device) as last_device
     from sessions
     group by user_id, session_date
 
 ),
 
-channels_by_events as (
+-- only days with several have to be ranked
+{% for choice in ["channel", "device"] %}
+{{ choice }}s_by_events as (
 
     select
-        user_id,
-        session_date as activity_date,
-        channel,
-        row_number() over (partition by user_id, session_date order by sum(events) desc, channel) as channel_rank
+        sessions.user_id,
+        sessions.session_date as activity_date,
+        sessions.{{ choice }},
+        row_number() over (
+            partition by sessions.user_id, sessions.session_date
+            order by sum(sessions.events) desc, sessions.{{ choice }}
+        ) as {{ choice }}_rank
     from sessions
-    where channel is not null
-    group by user_id, session_date, channel
+    inner join session_days
+        on
+            sessions.user_id = session_days.user_id
+            and sessions.session_date = session_days.activity_date
+    where
+        session_days.first_{{ choice }} <> session_days.last_{{ choice }}
+        and sessions.{{ choice }} is not null
+    group by sessions.user_id, sessions.session_date, sessions.{{ choice }}
 
 ),
 
-devices_by_events as (
-
-    select
-        user_id,
-        session_date as activity_date,
-        device,
-        row_number() over (partition by user_id, session_date order by sum(events) desc, device) as device_rank
-    from sessions
-    where device is not null
-    group by user_id, session_date, device
-
-),
-
+{% endfor %}
 order_days as (
 
     select *
@@ -128,8 +131,8 @@ select
     {{ money("coalesce(order_days.discount_amount, 0)") }} as discount_amount,
     {{ money("coalesce(order_days.refund_amount, 0)") }} as refund_amount,
     {{ money("coalesce(order_days.net_revenue, 0)") }} as net_revenue,
-    coalesce(channels_by_events.channel, order_days.order_channel) as primary_channel,
-    devices_by_events.device as primary_device,
+    coalesce(channels_by_events.channel, session_days.first_channel, order_days.order_channel) as primary_channel,
+    coalesce(devices_by_events.device, session_days.first_device) as primary_device,
     order_days.order_channel,
     coalesce(event_days.first_event_at, order_days.first_order_at) as first_event_at,
     coalesce(event_days.last_event_at, order_days.last_order_at) as last_event_at,
