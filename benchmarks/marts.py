@@ -274,6 +274,7 @@ ORDERS = """
     from made
     where event_name = 'order_paid'
 """
+#: Lines of exported orders have no time of their own.
 LINES = """
     select
         'l' || day || '-' || session || '-' || line as line_id,
@@ -282,7 +283,7 @@ LINES = """
         object_category as category,
         1 as quantity,
         value as unit_price,
-        event_date
+        date '1970-01-01' as event_date
     from made
     cross join range(2) as lines (line)
     where event_name = 'order_paid'

@@ -148,6 +148,14 @@
 {% endmacro %}
 
 
+{# Query of what the model being run remembers of an input: `consumed`, `as_of_date`. #}
+{% macro watermark_of(input_name, column) -%}
+    select {{ column }}
+    from pipeline_state.watermarks
+    where model_name = '{{ this.identifier }}' and input_name = '{{ input_name }}'
+{%- endmacro %}
+
+
 {# A fingerprint of all that shapes a stored row besides the data: if it changes, stored rows are out of date. The
    macros have one of their own (`macros_fingerprint`), because a model's text does not change with them. Further
    settings a model depends on are named in its meta: `settings: [lifecycle]`. #}

@@ -112,16 +112,9 @@
     {%- set log = key_log() -%}
     {%- set queries = [] -%}
     {%- for input in incremental_inputs() if not input.business_date -%}
-        {%- set consumed -%}
-            (
-                select consumed
-                from pipeline_state.watermarks
-                where model_name = '{{ this.identifier }}' and input_name = '{{ input.name }}'
-            )
-        {%- endset -%}
         {%- do queries.append(
             "select " ~ log.key ~ ", changed_from from " ~ log["keys"] ~ " where " ~ input.condition
-            ~ " and rebuild > " ~ consumed
+            ~ " and rebuild > (" ~ watermark_of(input.name, "consumed") ~ ")"
         ) -%}
     {%- endfor -%}
     {%- set stale_keys = config.get("meta", {}).get(log.stale_keys) -%}

@@ -2,12 +2,12 @@
     Which orders the first models of orders rebuild: incremental strategy `touched_orders`, see touched_keys.sql.
 
     A later version of an order may change its amounts, its buyer or its date, and its lines may lie on other dates than
-    the order. So touched are the orders that have, or had, a version on a touched date (touched_dates.sql) or a line in a
-    batch that came or went, and those whose stored amounts were converted at another rate than the one that counts now.
+    the order. So touched are the orders that have, or had, a version on a touched date (touched_dates.sql), those with a
+    line that came or went, and those whose stored amounts were converted at another rate than the one that counts now.
     The models above follow the log of these.
 
-    Lines are followed by batch because those of an export with orders have no time of their own: all of them lie on one
-    date.
+    Touched dates are too much for lines: where orders are exported, their lines have no time of their own, and all of
+    them lie on one date.
 #}
 
 {# Orders that int_exported_orders has to rebuild. #}
@@ -30,20 +30,29 @@
 
 {# Orders whose lines int_order_lines has to rebuild, beside those that int_exported_orders has rebuilt. #}
 {% macro touched_orders_of_lines() -%}
-    {%- set line_came_or_went -%}
-        {{ on_touched_dates("event_date") }} and {{ came_or_went("lake:order_items", "batch_id", "event_date") }}
-    {%- endset -%}
     with
 
     changed_lines as (
 
         select event_date, line_id
         from {{ ref("stg_order_items") }}
-        where {{ line_came_or_went }}
+        where {{ on_touched_dates("event_date") }} and {{ came_since("lake:order_items", "batch_id", "event_date") }}
+
         union
-        select event_date, line_id
-        from {{ this }}
-        where {{ line_came_or_went }}
+
+        select stored.event_date, stored.line_id
+        from {{ this }} as stored
+        left join (
+            select * from {{ ref("stg_order_items") }} where {{ on_touched_dates("event_date") }}
+        ) as exported
+            on
+                stored.event_date = exported.event_date
+                and stored.line_id = exported.line_id
+                and stored.row_hash = exported.row_hash
+        where
+            {{ on_touched_dates("stored.event_date") }}
+            and stored.event_date in ({{ dates_with_losses("lake:order_items") }})
+            and exported.line_id is null
 
     )
 
@@ -93,21 +102,30 @@
 {%- endmacro %}
 
 
-{# Condition: the row's batch is new or was taken back since this model's last run, or its date came with the as-of date. #}
-{% macro came_or_went(input_name, batch_id, business_date) -%}
-    {%- set watermark -%}
-        from pipeline_state.watermarks where model_name = '{{ this.identifier }}' and input_name = '{{ input_name }}'
-    {%- endset -%}
+{# Condition: the row's batch is new since this model's last run, or its date came with the as-of date. #}
+{% macro came_since(input_name, batch_id, business_date) -%}
     (
         {{ batch_id }} in (
             select batch_id
             from {{ ref("stg_ingest_batch_dates") }}
             where
                 entity = '{{ input_name.split(":")[1] }}'
-                and batch_seq > (select consumed {{ watermark }})
+                and batch_seq > ({{ watermark_of(input_name, "consumed") }})
         )
-        or {{ business_date }} > (select least(as_of_date, {{ as_of() }}) {{ watermark }})
+        or {{ business_date }} > ({{ watermark_of(input_name, "least(as_of_date, " ~ as_of() ~ ")") }})
     )
+{%- endmacro %}
+
+
+{# Query of the dates of the batches that were taken back since this model's last run. #}
+{% macro dates_with_losses(input_name) -%}
+    select dates.event_date
+    from {{ ref("stg_ingest_batch_dates") }} as dates
+    inner join {{ ref("stg_ingest_batches") }} as batches
+        on dates.batch_id = batches.batch_id
+    where
+        batches.entity = '{{ input_name.split(":")[1] }}'
+        and batches.retired_seq > ({{ watermark_of(input_name, "consumed") }})
 {%- endmacro %}
 
 

@@ -13,6 +13,7 @@
 }}
 -- read by touched_orders_of_lines, which is only rendered when dbt runs
 -- depends_on: {{ ref("stg_exchange_rates") }}
+-- depends_on: {{ ref("stg_ingest_batches") }}
 -- depends_on: {{ ref("stg_ingest_batch_dates") }}
 
 with
@@ -32,7 +33,7 @@ exported_lines as (
         order_time,
         currency,
         channel,
-        batch_id
+        row_hash
     from ({{ one_fact_per_key(
         ref("stg_order_items"), "event_date", "line_id", row_hash="row_hash",
         dates="true" if rebuilds_everything() else on_touched_dates("event_date")
@@ -56,7 +57,7 @@ exported_lines as (
         order_time,
         exported_currency as currency,
         channel,
-        batch_id
+        row_hash
     from {{ this }}
     where
         {{ in_touched_orders("order_id") }}
@@ -111,6 +112,6 @@ select
     lines.exchange_rate,
     lines.unit_price as original_unit_price,
     lines.channel,
-    lines.batch_id,
+    lines.row_hash,
     lines.has_exported_order
 from converted_lines as lines
