@@ -96,7 +96,10 @@ def full_build(home: Path, events: int, users: int) -> None:
     scan = min(scan_seconds(home) for _ in range(3))
     built = build(home, LAST_DAY)
     tell(f"full build of {days * EVENTS_PER_DAY:,} events, {users:,} users", built)
-    print(f"  one scan of all columns {scan:.2f} s: ratio {built.seconds / scan:.1f}")
+    print(
+        f"  one scan of all columns {scan:.2f} s: ratio {built.seconds / scan:.1f}; "
+        f"without dbt's own overhead {built.node_seconds / scan:.1f}"
+    )
     shutil.rmtree(home)
 
 
