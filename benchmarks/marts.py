@@ -212,7 +212,8 @@ def write_days(
 
 
 def events_sql(days: int, users: int, first: int, last: int) -> str:
-    """Sessions of eight events; a few users come often, new ones turn up every day, one visit in six is anonymous."""
+    """Sessions of eight events; a few users come often, new ones turn up every day, one visit in six is anonymous, one
+    in five by another channel and device than the user's own."""
     sessions = EVENTS_PER_DAY // EVENTS_PER_SESSION
     seed = "day * 1000003 + session"
     spread = NOISE.format(seed=f"'u', {seed}", modulus=1_000_000)
@@ -224,6 +225,7 @@ def events_sql(days: int, users: int, first: int, last: int) -> str:
                 date '{LAST_DAY}' - ({days} - 1 - day::integer) as event_date,
                 floor(pow({spread} / 1e6, 2.5) * {users} * (0.3 + 0.7 * day / {days}))::bigint as person,
                 {NOISE.format(seed=f"'a', {seed}", modulus=6)} = 0 as is_anonymous,
+                {NOISE.format(seed=f"'d', {seed}", modulus=5)} = 0 as is_elsewhere,
                 {NOISE.format(seed=f"'t', {seed}", modulus=80_000)} as second
             from range({first}, {last}) as all_days (day)
             cross join range({sessions}) as all_sessions (session)
@@ -248,8 +250,8 @@ def events_sql(days: int, users: int, first: int, last: int) -> str:
                 when chance % 3 = 0 then 'product_searched'
                 else 'product_viewed'
             end as event_name,
-            ['web', 'app', 'mini_program', 'ads'][1 + person % 4] as channel,
-            ['ios', 'android', 'desktop'][1 + person % 3] as device,
+            ['web', 'app', 'mini_program', 'ads'][1 + (person + is_elsewhere::integer) % 4] as channel,
+            ['ios', 'android', 'desktop'][1 + (person + is_elsewhere::integer) % 3] as device,
             '/p/' || chance as page,
             'p' || (person * 7 + chance) % 5000 as object_id,
             'c' || (person + chance) % 20 as object_category,
