@@ -89,10 +89,8 @@ orderless_line_days as (
         sum(case when lines.line_amount > 0 then lines.line_amount else 0 end) as gross_amount,
         sum(case when lines.line_amount < 0 then -lines.line_amount else 0 end) as refund_amount
     from {{ ref("int_order_lines") }} as lines
-    left join versions
-        on lines.order_id = versions.order_id
     where
-        versions.order_id is null
+        not lines.has_exported_order
         and lines.order_time is not null
     group by lines.order_id, lines.user_id, lines.event_date
 
