@@ -54,17 +54,13 @@
         min(facts.{{ row_hash }}) as first_hash
     from (select * from {{ relation }} where {{ condition }}) as facts
     inner join (
-        select
-            {{ date_key }},
-            {{ text_fingerprint(key) }} as fingerprint
+        select {{ fingerprint([date_key, key]) }} as fingerprint
         from {{ relation }}
         where {{ condition }}
-        group by {{ date_key }}, {{ text_fingerprint(key) }}
+        group by {{ fingerprint([date_key, key]) }}
         having count(*) > 1
     ) as suspects
-        on
-            facts.{{ date_key }} = suspects.{{ date_key }}
-            and {{ text_fingerprint("facts." ~ key) }} = suspects.fingerprint
+        on {{ fingerprint(["facts." ~ date_key, "facts." ~ key]) }} = suspects.fingerprint
     group by facts.{{ date_key }}, facts.{{ key }}
     having count(*) > 1
 {%- endmacro %}

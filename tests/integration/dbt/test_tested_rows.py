@@ -34,6 +34,21 @@ def test_a_repeated_key_is_found_until_it_is_mended_and_only_among_new_rows(lake
         warehouse.run(_day(3), *ITS_TESTS, command="test")
 
 
+@pytest.mark.parametrize("change", [
+    "insert into int_user_activity from int_user_activity where user_id = 'u1'",
+    "update int_user_activity set user_id = null where user_id = 'u1'",
+])  # fmt: skip
+def test_a_grain_is_broken_by_a_repeated_key_and_by_none(lake: Any, warehouse: Any, change: str) -> None:
+    grain = ("--select", "unique_combination_int_user_activity_user_id")
+    lake.add_batch("events", [_event("a", 1), {**_event("b", 2), "user_id": "u2"}])
+    warehouse.run(_day(2), "--select", "+int_user_activity")
+    _change(warehouse, change)
+    with pytest.raises(pytest.fail.Exception, match="unique_combination_int_user_activity_user_id: Got 1 result"):
+        warehouse.run(_day(2), *grain, command="test")
+    _change(warehouse, "delete from int_user_activity where user_id = 'u1' or user_id is null")
+    warehouse.run(_day(2), *grain, command="test")
+
+
 def _change(warehouse: Any, statement: str) -> None:
     with duckdb.connect(str(warehouse.settings.paths.warehouse)) as connection:
         connection.execute(statement)
