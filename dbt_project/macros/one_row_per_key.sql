@@ -54,13 +54,17 @@
         min(facts.{{ row_hash }}) as first_hash
     from (select * from {{ relation }} where {{ condition }}) as facts
     inner join (
-        select {{ fingerprint([date_key, key]) }} as fingerprint
+        select
+            {{ date_key }},
+            {{ text_fingerprint(key) }} as fingerprint
         from {{ relation }}
         where {{ condition }}
-        group by {{ fingerprint([date_key, key]) }}
+        group by {{ date_key }}, {{ text_fingerprint(key) }}
         having count(*) > 1
     ) as suspects
-        on {{ fingerprint(["facts." ~ date_key, "facts." ~ key]) }} = suspects.fingerprint
+        on
+            facts.{{ date_key }} = suspects.{{ date_key }}
+            and {{ text_fingerprint("facts." ~ key) }} = suspects.fingerprint
     group by facts.{{ date_key }}, facts.{{ key }}
     having count(*) > 1
 {%- endmacro %}

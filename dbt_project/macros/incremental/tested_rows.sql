@@ -52,32 +52,6 @@
 {%- endmacro %}
 
 
-{#
-    Query of the keys that several rows share: the columns, rows_found. Numbers made of the keys are counted, which takes half
-    the time, and only where a number turns up twice the keys themselves are compared.
-
-    condition  which rows are looked at
-#}
-{% macro repeated_keys(model, columns, condition) -%}
-    {%- set keys = columns | join(", ") -%}
-    select
-        {{ keys }},
-        count(*) as rows_found
-    from {{ model }}
-    where
-        {{ condition }}
-        and {{ fingerprint(columns) }} in (
-            select {{ fingerprint(columns) }}
-            from {{ model }}
-            where {{ condition }}
-            group by {{ fingerprint(columns) }}
-            having count(*) > 1
-        )
-    group by {{ keys }}
-    having count(*) > 1
-{%- endmacro %}
-
-
 {# On-run-end: what each passed test of an incremental model has looked at is everything rebuilt so far. #}
 {% macro remember_passed_tests(results) %}
     {% set passed = {} %}

@@ -88,16 +88,16 @@
 {%- endmacro %}
 
 
-{# A whole number made of the values of columns: equal values have equal numbers, and different ones hardly ever do. To look
-   for what may be equal, which is then compared itself. #}
-{% macro fingerprint(columns) -%}
-    {{ return(adapter.dispatch("fingerprint", "userops")(columns)) }}
+{# A whole number made of a text: equal texts have equal numbers, and different ones hardly ever do. To look for what may
+   be equal, which is then compared itself. #}
+{% macro text_fingerprint(expression) -%}
+    {{ return(adapter.dispatch("text_fingerprint", "userops")(expression)) }}
 {%- endmacro %}
 
-{% macro default__fingerprint(columns) -%}
-    xxhash64({{ columns | join(", ") }})
+{% macro default__text_fingerprint(expression) -%}
+    xxhash64({{ expression }})
 {%- endmacro %}
 
-{% macro duckdb__fingerprint(columns) -%}
-    hash({{ columns | join(", ") }})
+{% macro duckdb__text_fingerprint(expression) -%}
+    hash({{ expression }})
 {%- endmacro %}
