@@ -133,9 +133,9 @@
 {% macro segments_of_users() -%}
     select
         user_id,
-        coalesce(acquisition_channel, 'unknown') as acquisition_channel,
-        coalesce(region, 'unknown') as region,
-        coalesce(gender, 'unknown') as gender
+        acquisition_channel,
+        region,
+        gender
     from {{ ref("dim_users") }}
 {%- endmacro %}
 

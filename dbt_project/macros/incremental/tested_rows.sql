@@ -6,8 +6,8 @@
     passed, how far the model's log of rebuilt dates (or users) went, and looks only at what was rebuilt since. A test that
     fails, or a run that dies before its end, is remembered nowhere: the next run looks at the same rows again.
 
-    Two rows with one key have the same date (or user): the key of an incremental model holds the column it is rebuilt by.
-    Tests of other models, and the project's own tests of whole tables, look at every row.
+    Two rows with one key have the same date (or user, or order): the key of an incremental model holds the column it is
+    rebuilt by. Tests of other models, and the project's own tests of whole tables, look at every row.
 #}
 
 {# Condition that keeps the rows of the tested model which this test has not passed on yet. #}
