@@ -390,6 +390,38 @@
 {%- endmacro %}
 
 
+{#
+    Query of what the rule that fits best suggests for each listed user: of the rules of a seed that fit, the one that is
+    special about the first column, then about the second, ... A rule says `*` where a value makes no difference.
+
+    listed: CTE with a row per as-of date and user; told_by: {column of the seed: the listed user's value for it}.
+#}
+{% macro suggested_actions(listed, rules, told_by) -%}
+    select
+        {{ listed }}.as_of_date,
+        {{ listed }}.user_id,
+        rules.action_code,
+        rules.suggested_action_en,
+        rules.suggested_action_zh,
+        rules.incentive_code,
+        rules.incentive_en,
+        rules.incentive_zh,
+        row_number() over (
+            partition by {{ listed }}.as_of_date, {{ listed }}.user_id
+            order by
+                {%- for column in told_by %}
+                case when rules.{{ column }} = '*' then 1 else 0 end{{ "," if not loop.last }}
+                {%- endfor %}
+        ) as rule_rank
+    from {{ listed }}
+    inner join {{ rules }} as rules
+        on
+            {%- for column, value in told_by.items() %}
+            {{ "and " if not loop.first }}rules.{{ column }} in ({{ value }}, '*')
+            {%- endfor %}
+{%- endmacro %}
+
+
 {# Lengths of silence that churned users are told apart by: number, first day, name in English and 中文. #}
 {% macro winback_silence_bands() %}
     {% set unit = var("lifecycle").churned_after_days | int %}

@@ -58,30 +58,14 @@ explained as (
 
 matching_actions as (
 
-    select
-        explained.as_of_date,
-        explained.user_id,
-        actions.action_code,
-        actions.suggested_action_en,
-        actions.suggested_action_zh,
-        actions.incentive_code,
-        actions.incentive_en,
-        actions.incentive_zh,
-        row_number() over (
-            partition by explained.as_of_date, explained.user_id
-            order by
-                case when actions.reason_code = '*' then 1 else 0 end,
-                case when actions.value_tier = '*' then 1 else 0 end,
-                case when actions.lifecycle_stage = '*' then 1 else 0 end,
-                case when actions.risk_band = '*' then 1 else 0 end
-        ) as rule_rank
-    from explained
-    inner join {{ ref("churn_actions") }} as actions
-        on
-            actions.risk_band in (explained.risk_band, '*')
-            and actions.value_tier in (explained.value_tier, '*')
-            and actions.lifecycle_stage in (coalesce(explained.lifecycle_stage, ''), '*')
-            and actions.reason_code in (coalesce(explained.reason_1_code, ''), '*')
+    {{ suggested_actions(
+        "explained", ref("churn_actions"), {
+            "reason_code": "coalesce(explained.reason_1_code, '')",
+            "value_tier": "explained.value_tier",
+            "lifecycle_stage": "coalesce(explained.lifecycle_stage, '')",
+            "risk_band": "explained.risk_band",
+        }
+    ) }}
 
 )
 

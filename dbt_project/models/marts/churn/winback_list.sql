@@ -100,28 +100,13 @@ explained as (
 
 matching_actions as (
 
-    select
-        explained.as_of_date,
-        explained.user_id,
-        actions.action_code,
-        actions.suggested_action_en,
-        actions.suggested_action_zh,
-        actions.incentive_code,
-        actions.incentive_en,
-        actions.incentive_zh,
-        row_number() over (
-            partition by explained.as_of_date, explained.user_id
-            order by
-                case when actions.trigger_kind = '*' then 1 else 0 end,
-                case when actions.value_tier = '*' then 1 else 0 end,
-                case when actions.silence_band = '*' then 1 else 0 end
-        ) as rule_rank
-    from explained
-    inner join {{ ref("winback_actions") }} as actions
-        on
-            actions.value_tier in (explained.value_tier, '*')
-            and actions.silence_band in (cast(explained.silence_band as {{ dbt.type_string() }}), '*')
-            and actions.trigger_kind in (coalesce(explained.main_kind, ''), '*')
+    {{ suggested_actions(
+        "explained", ref("winback_actions"), {
+            "trigger_kind": "coalesce(explained.main_kind, '')",
+            "value_tier": "explained.value_tier",
+            "silence_band": "cast(explained.silence_band as " ~ dbt.type_string() ~ ")",
+        }
+    ) }}
 
 )
 
