@@ -28,3 +28,8 @@ def date_trunc(grain: str, expression: str) -> str:
 def dateadd(grain: str, count: int, expression: str) -> str:
     """Return a moved date."""
     return f"date_add({expression}, {count}, '{grain}')"
+
+
+def listagg(expression: str, delimiter: str, order_by: str) -> str:
+    """Return the aggregate that puts texts together."""
+    return f"string_agg({expression}, {delimiter} {order_by})"

@@ -35,7 +35,7 @@ CONTRACT_TABLES = (
     "agg_ingest_reconciliation", "agg_retention_cohorts", "agg_repeat_purchase", "agg_purchase_numbers",
     "agg_activation_candidates", "agg_referrals", "agg_user_paths", "dim_dates",
     "agg_lifecycle_transitions", "agg_growth_accounting_by_segment", "dim_product_stage",
-    "agg_aarrr_monthly",
+    "agg_aarrr_monthly", "export_crm_contacts",
 )  # fmt: skip
 #: In the order in which the report shows them.
 _DOMAINS = (

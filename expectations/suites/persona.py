@@ -16,7 +16,7 @@ _REPEATED = {
 
 def suites(tables: Tables) -> list[Suite]:
     """Return the suites of this domain for the tables that are built."""
-    return [*_personas(tables), *_history(tables), *_tiers(tables), *_moves(tables), *_tags(tables)]
+    return [*_personas(tables), *_history(tables), *_tiers(tables), *_moves(tables), *_tags(tables), *_contacts(tables)]
 
 
 def _personas(tables: Tables) -> list[Suite]:
@@ -93,6 +93,20 @@ def _tags(tables: Tables) -> list[Suite]:
         "fct_user_tags", "Tags", "用户标签", ["user_id", "tag_id"],
         [exists_in("user_id", tables.sql("dim_users"), "user_id", "every tagged user is in dim_users",
                    "打标签的用户都在用户维表中")] if tables.has("dim_users") else [],
+    )  # fmt: skip
+
+
+def _contacts(tables: Tables) -> list[Suite]:
+    return tables.suite(
+        "export_crm_contacts", "CRM contacts", "CRM 联系人", ["user_id"],
+        [
+            no_rows(
+                "select coalesce(contacts.user_id, personas.user_id) as user_id from {batch} as contacts full join "
+                f"(select user_id from {tables.sql('dim_user_personas')} where is_identified) as personas "
+                "on contacts.user_id = personas.user_id where contacts.user_id is null or personas.user_id is null",
+                ("user_id",), "the contacts are the identified users", "联系人即已识别用户",
+            ),
+        ] if tables.has("dim_user_personas") else [],
     )  # fmt: skip
 
 

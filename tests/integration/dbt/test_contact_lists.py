@@ -95,6 +95,9 @@ def test_lists_day_by_day_are_those_made_at_once(lake: Any, warehouse: Any, worl
     warehouse.run(_day(LIST_DAYS[-1]), *SELECTED, **settings)
     different = [name for name in LISTS if warehouse.query(f"from {name} order by all") != day_by_day[name]]
     assert different == []
+
+    warehouse.run(_day(LIST_DAYS[-1]), "--select", "+export_crm_contacts", **settings)
+    assert _contacts_told_otherwise(warehouse) == []
     paths = (
         "intermediate/outreach", "marts/outreach", "marts/churn/fct_churn_scores.sql",
         "marts/churn/churn_warning_list.sql", "marts/churn/winback_list.sql", "exports",
@@ -103,6 +106,21 @@ def test_lists_day_by_day_are_those_made_at_once(lake: Any, warehouse: Any, worl
         _day(LIST_DAYS[-1]), "--select", *(f"path:models/{path}" for path in paths), command="test", **settings
     )
     assert sum(result.node.resource_type == "unit_test" for result in tests) >= 10
+
+
+def _contacts_told_otherwise(warehouse: Any) -> list[Any]:
+    """Return the users of whom the CRM would hear something else than operators do."""
+    today = f"as_of_date = date '{_day(LIST_DAYS[-1])}'"
+    handed_out = " union all ".join(
+        f"select user_id, '{name}' as on_list from export_{name}_list where {today}"
+        for name in ("churn_warning", "winback")
+    )
+    told = warehouse.query("select on_list, count(*) from export_crm_contacts where on_list is not null group by all")
+    assert {name for name, _ in told} == {"churn_warning", "winback"}
+    return warehouse.query(
+        f"select user_id, contacts.on_list, lists.on_list from export_crm_contacts as contacts "
+        f"full join ({handed_out}) as lists using (user_id) where contacts.on_list is distinct from lists.on_list"
+    )
 
 
 def _facts(warehouse: Any) -> dict[str, Any]:

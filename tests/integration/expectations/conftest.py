@@ -59,7 +59,8 @@ MARTS = {
     "dim_user_personas": """
         select users.*, tiers.* exclude (user_id), 'not_scored' as churn_risk_band, last_active_date as last_order_date,
             case when orders > 0 then 3 end as recency_score,
-            0.5 as interest_1_share, 0.3 as interest_2_share, 0.2 as interest_3_share
+            0.5 as interest_1_share, 0.3 as interest_2_share, 0.2 as interest_3_share,
+            users.user_id not like 'anon:%' as is_identified
         from dim_users as users join fct_user_tiers as tiers using (user_id)""",
     "dim_user_personas_history": """
         select user_id, first_seen_date as valid_from, null::date as valid_to, true as is_current from dim_users""",
@@ -175,6 +176,7 @@ MARTS = {
             5 as similar_users, 1 as similar_returned
         from (values (1)) as t (number)""",
     "export_winback_list": "select * exclude (is_holdout) from winback_list where not is_holdout",
+    "export_crm_contacts": "select user_id from dim_user_personas where is_identified",
     "agg_list_suppressions": """
         select 'winback' as list_name, date '2024-06-30' as as_of_date, 'opted_out' as reason, 3 as users""",
     "agg_winback_triggers": """

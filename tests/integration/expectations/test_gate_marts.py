@@ -182,6 +182,16 @@ BREAKS = {
         "export_winback_list",
         "user_id=u1",
     ),
+    "a contact whom nobody knows": (
+        "insert into export_crm_contacts values ('anon:d3')",
+        "export_crm_contacts",
+        "user_id=anon:d3",
+    ),
+    "a user the CRM does not hear of": (
+        "delete from export_crm_contacts where user_id = 'u2'",
+        "export_crm_contacts",
+        "user_id=u2",
+    ),
     "a chance to come back that is none": (
         "update winback_list set return_probability = 0",
         "winback_list",
