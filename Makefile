@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_HOME := $(CURDIR)/var/demo
+# the demo is not run with what somebody has set for a real instance
+OWN_SETTINGS := $(filter USEROPS_%,$(.VARIABLES))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -28,7 +30,7 @@ setup: $(VENV)/.run ## Create the environment in .venv
 setup-dev: $(VENV)/.dev ## Create the environment with test tools
 
 demo: setup ## Simulated shop -> real Airflow run -> churn-warning list on screen
-	@USEROPS_HOME=$(DEMO_HOME) $(BIN)/userops demo
+	@env $(OWN_SETTINGS:%=-u %) USEROPS_HOME=$(DEMO_HOME) $(BIN)/userops demo
 
 test: setup-dev ## Run every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

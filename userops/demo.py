@@ -14,7 +14,7 @@ from rich.console import Console
 
 from userops.business_date import logical_date_for
 from userops.config import Settings
-from userops.errors import BuildError
+from userops.errors import BuildError, ConfigError, shown_names
 from userops.orchestration import WRITER_POOL, airflow_environment
 from userops.show import show_published
 from userops.simulate import SimulationOptions, simulate
@@ -23,6 +23,8 @@ from userops.steps import StepContext, run_step
 
 #: A Monday, so that the weekly training of the evening before falls on a complete week.
 LAST_DAY = date(2026, 6, 29)
+#: The simulated shop: its sources are called shop_..., its files land below shop/.
+SHOP = "shop"
 #: Lies in Airflow's home when its database is complete.
 PREPARED = ".prepared"
 _LOG_LINE = re.compile(r"^\S+ \[(?P<level>\w+)\s*\] (?P<event>.*?)\s+\[(?P<logger>[\w.]+)\] ?(?P<fields>.*)$")
@@ -34,7 +36,9 @@ def run_demo(settings: Settings, console: Console, users: int, days: int) -> Non
 
     Raises:
         BuildError: a DAG run failed; the message names its log.
+        ConfigError: the instance is, or would reach, somebody's real one.
     """
+    refuse_real_instance(settings)
     started = time.monotonic()
     exports = settings.home / "demo_exports"
     history = LAST_DAY - timedelta(days=1)
@@ -69,7 +73,34 @@ def run_demo(settings: Settings, console: Console, users: int, days: int) -> Non
         f"AUC {quality.model_auc:.3f}, by days of silence alone {quality.recency_auc:.3f}; "
         f"{quality.listed_dropped} of {quality.listed} listed users have left."
     )
-    console.print(f"\nDone in {time.monotonic() - started:.0f} s. Remove everything it made with `make clean`.")
+    console.print(f"\nDone in {time.monotonic() - started:.0f} s. All of it is in {settings.home}.")
+
+
+def refuse_real_instance(settings: Settings) -> None:
+    """Refuse to mix the simulated shop with real data, or to show it to anybody but who runs the demo.
+
+    Raises:
+        ConfigError: there are other sources or files than the shop's, or results would leave this machine.
+    """
+    landing, sources = settings.paths.landing, settings.paths.sources
+    others = sorted(path.name for path in landing.iterdir() if path.name != SHOP) if landing.is_dir() else []
+    if others:
+        raise ConfigError(
+            str(landing), shown_names(others), f"nothing, or {SHOP} alone: the demo simulates a shop",
+            "set USEROPS_HOME to a new folder for the demo (`make demo` does)",
+        )  # fmt: skip
+    found = sorted(path.stem for path in sources.glob("*.y*ml"))
+    if not found or not all(name.startswith(f"{SHOP}_") for name in found):
+        raise ConfigError(
+            str(sources), shown_names(found) or "no source", f"the sources of the simulated shop alone, {SHOP}_*.yml",
+            "set USEROPS_CONFIG to the folder config as the project brings it, without other sources",
+        )  # fmt: skip
+    if settings.publish.postgres_url is not None or settings.delivery.is_on:
+        key = "delivery" if settings.publish.postgres_url is None else "publish.postgres_url"
+        raise ConfigError(
+            f"setting `{key}`", "that results leave this machine", "a demo which nobody else sees",
+            "switch it off for the demo, in userops.yml of USEROPS_CONFIG or in the environment",
+        )  # fmt: skip
 
 
 def _headline(console: Console, number: int, text: str) -> None:
