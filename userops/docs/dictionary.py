@@ -226,11 +226,12 @@ class _Page:
         return [f"`{item.name}`", item.label, meaning]
 
     def _behind(self) -> list[str]:
-        rows = [[f"`{model.name}`", self._short(model)] for model in self.project.of_layer("staging", "intermediate")]
+        rows = [[f"`{model.name}`", self._told(model)] for model in self.project.of_layer("staging", "intermediate")]
         return _table([self.words["model"], self.words["meaning"]], rows)
 
-    def _short(self, model: Model) -> str:
-        return model.description.zh if self.chinese else re.split(r"(?<=[.:;]) ", model.description.en)[0]
+    def _told(self, model: Model) -> str:
+        text = model.description
+        return f"{text.zh}<br/>{text.en}" if self.chinese else text.en
 
 
 def _values(model: Model, column: Column) -> list[str]:
