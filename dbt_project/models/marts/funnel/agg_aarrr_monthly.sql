@@ -121,6 +121,14 @@ counts as (
 
 ),
 
+-- of what users did before the first active day of anybody, nothing has come
+known_activity as (
+
+    select min(first_active_date) as known_from
+    from {{ ref("dim_users") }}
+
+),
+
 counts_per_stage as (
 
     {% for stage in stages %}
@@ -158,7 +166,8 @@ select
     {{ share("users_through", "coalesce(lag(users_through) over by_stage, users_through)") }} as step_conversion,
     {{ share("users_through", "acquired_users") }} as overall_conversion,
     {{ add_days(next_period_start("month", "cohort_month"), settings.horizon_days ~ " - 2") }} <= {{ as_of() }}
-        as is_complete
+        as is_complete,
+    coalesce(cohort_month >= (select known_activity.known_from from known_activity), false) as is_observed
 from counts_per_stage
 window by_stage as (
     partition by cohort_month, segment_type, segment_value
