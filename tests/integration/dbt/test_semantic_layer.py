@@ -72,6 +72,7 @@ BY_DAY = (
     "bounces", "bounce_rate", "pages_per_session", "average_dwell_seconds", "contribution_rate", "interaction_rate",
     "paying_users", "paying_rate", "revenue", "arpu", "arppu",
 )  # fmt: skip
+BY_PERIOD = ("active_users", "new_users", "existing_active_users", "dau", "wau", "mau")
 TOTALS = (
     "users", "identified_users", "orders", "cancelled_orders", "buyers", "gross_revenue", "discount_amount",
     "refund_amount", "net_revenue", "average_order_value", "refund_share", "units_sold", "line_amount",
@@ -79,8 +80,8 @@ TOTALS = (
 )  # fmt: skip
 QUESTIONS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "day": (BY_DAY, (DAY,)),
-    "week": (("active_users", "new_users", "existing_active_users"), ("metric_time__week",)),
-    "month": (("active_users", "new_users", "existing_active_users"), ("metric_time__month",)),
+    "week": (BY_PERIOD, ("metric_time__week",)),
+    "month": (BY_PERIOD, ("metric_time__month",)),
     "total": (TOTALS, ()),
     "channel": (("net_revenue", "buyers", "sessions"), (PERSON,)),
     "stage": (("lifecycle_users", "lifecycle_entered", "lifecycle_left"), (DAY, STAGE)),
@@ -162,6 +163,14 @@ def test_metrics_equal_the_marts(metrics: Metrics, warehouse: Any) -> None:
         ):  # fmt: skip
             mart = f"select period_start, {column} from agg_growth_accounting where grain = '{grain}'"
             _same(metrics.column(grain, metric, key), _numbers(warehouse, mart), f"{metric} by {grain}")
+        period = f"cast(date_trunc('{grain}', activity_date) as date)"
+        for metric, day in (
+            ("dau", "avg(nullif(dau, 0))"),
+            ("wau", "max_by(wau, activity_date)"),
+            ("mau", "max_by(mau, activity_date)"),
+        ):
+            by_period = _numbers(warehouse, f"select {period}, {day} {daily} group by 1")
+            _same(metrics.column(grain, metric, key), by_period, f"{metric} by {grain}")
 
     counted, bought = "filter (where not is_cancelled)", "filter (where is_purchase)"
     totals = {
