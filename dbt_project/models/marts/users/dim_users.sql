@@ -31,6 +31,7 @@ select
     profiles.region,
     profiles.city,
     coalesce(profiles.acquisition_channel, activity.first_session_channel) as acquisition_channel,
+    activity.first_session_channel,
     profiles.referrer_user_id,
     profiles.roles,
     profiles.consent_email,
