@@ -71,5 +71,9 @@ class ModelError(UseropsError):
     """A churn model cannot be trained, loaded or applied."""
 
 
+class TooLittleHistoryError(ModelError):
+    """There is not enough to learn a churn model from yet; more history mends it."""
+
+
 class LockedError(UseropsError):
     """Another userops process is writing to the same USEROPS_HOME."""
