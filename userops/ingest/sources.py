@@ -237,7 +237,11 @@ class TypeDriftSpec(_Section):
 
 
 class VolumeSpec(_Section):
-    """What an unusual number of rows on a business date does: `stop` the day, `flag` the source, or nothing."""
+    """What an unusual number of rows on a business date does.
+
+    `stop`: the source is red, and the new files of an excess stay out of the lake (`on_failure: stop_day`: the day
+    stops); `flag`: a warning; `ignore`: nothing.
+    """
 
     empty: Literal["stop", "flag", "ignore"] = "flag"
     excess: Literal["stop", "flag", "ignore"] = "flag"
