@@ -256,10 +256,6 @@ class Registry:
                 "restore the file, or delete it and train again with `userops train`",
             ) from error  # fmt: skip
 
-    def champion_version(self) -> str | None:
-        """Return the version that serves; None before the first training."""
-        return self.aliases().champion
-
     def serving_version(self, as_of: date) -> str | None:
         """Return the version that may score `as_of`: the newest champion trained no later; None when there is none.
 
