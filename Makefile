@@ -51,7 +51,7 @@ lock: setup-dev ## Compile requirements/*.in into hashed, address-free locks
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --no-header -q -c requirements/run.txt requirements/dev.in -o requirements/dev.txt
 
 clean: ## Remove everything the demo and the tests made (never your own USEROPS_HOME)
-	rm -rf $(DEMO_HOME) .pytest_cache .mypy_cache .ruff_cache dbt_project/target dbt_project/logs *.egg-info
+	rm -rf $(DEMO_HOME) .pytest_cache .hypothesis .mypy_cache .ruff_cache dbt_project/target dbt_project/logs *.egg-info
 
 distclean: clean ## clean, and the environment too
 	rm -rf $(VENV)

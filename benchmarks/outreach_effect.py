@@ -22,11 +22,11 @@ from pathlib import Path
 import duckdb
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner
+from outreach_trials import Trial, write_trials
 
 from userops.config import Settings, load_settings
 from userops.ingest.lake import ensure_lake
 from userops.simulate import CampaignOptions
-from userops.simulate.trials import Trial, write_trials
 from userops.warehouse.dbt import dbt_environment, dbt_vars
 
 AS_OF = date(2400, 1, 1)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-#: A message names at most this many things, and of each at most this many signs: names come out of strangers' files.
-_NAMED, _SIGNS = 20, 60
+#: A message names at most this many things, each in at most this many characters: names come out of strangers' files.
+_NAMED, _CHARACTERS = 20, 60
 
 
 def shown_name(name: str) -> str:
-    """Return a name out of somebody's file as a message can hold it: control signs escaped, cut where it is long."""
-    plain = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name[: _SIGNS + 1])
-    return plain if len(name) <= _SIGNS else f"{plain[:_SIGNS]}... ({len(name)} signs)"
+    """Return a name out of somebody's file as a message can hold it: what cannot be printed escaped, cut where long."""
+    plain = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in name[: _CHARACTERS + 1])
+    return plain if len(name) <= _CHARACTERS else f"{plain[:_CHARACTERS]}... ({len(name)} characters)"
 
 
 def shown_names(names: Collection[str]) -> str:
@@ -69,6 +69,10 @@ class DeliveryDelayedError(DeliveryError):
 
 class ModelError(UseropsError):
     """A churn model cannot be trained, loaded or applied."""
+
+
+class TooLittleHistoryError(ModelError):
+    """There is not enough to learn a churn model from yet; more history mends it."""
 
 
 class LockedError(UseropsError):

@@ -106,7 +106,7 @@ def fit_bgnbd(
 
     def loss(logs: Floats) -> float:
         r, alpha, a, b = np.exp(np.clip(logs, -_BOUND, _BOUND))
-        each = _log_likelihood(r, alpha, a, b, repeats, scaled_recency, scaled_age)
+        each = log_likelihood(r, alpha, a, b, repeats, scaled_recency, scaled_age)
         # A whisper of a prior keeps parameters that the data say nothing about from running to infinity.
         return float(-(each * users).sum() / total + 1e-4 * float((logs**2).sum()))
 
@@ -118,15 +118,11 @@ def fit_bgnbd(
     return BgNbd(r, alpha, a, b)
 
 
-def log_likelihood(model: BgNbd, repeats: Floats, recency: Floats, age: Floats) -> Floats:
-    """Return the log likelihood of each history."""
-    return _log_likelihood(model.r, model.alpha, model.a, model.b, repeats, recency, age)
+def log_likelihood(r: float, alpha: float, a: float, b: float, repeats: Floats, recency: Floats, age: Floats) -> Floats:
+    """Return the log likelihood of each history.
 
-
-def _log_likelihood(
-    r: float, alpha: float, a: float, b: float, repeats: Floats, recency: Floats, age: Floats
-) -> Floats:
-    """Equation 6 of the paper, in logarithms; the second term only exists for users who have returned."""
+    Equation 6 of the paper, in logarithms; the second term only exists for users who have returned.
+    """
     from scipy.special import betaln, gammaln
 
     start = gammaln(r + repeats) - gammaln(r) + r * np.log(alpha)

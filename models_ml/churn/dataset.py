@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from userops.config import ChurnSettings, Settings
-from userops.errors import ModelError
+from userops.errors import ModelError, TooLittleHistoryError
 
 if TYPE_CHECKING:
     import duckdb
@@ -233,14 +233,14 @@ def plan_observations(as_of: date, first_date: date, churn: ChurnSettings) -> Ob
             rhythm cannot be seen sooner.
 
     Raises:
-        ModelError: no observation date has both a past to look at and a horizon that has passed.
+        TooLittleHistoryError: no observation date has both a past to look at and a horizon that has passed.
     """
     window = timedelta(days=churn.lead_days + churn.horizon_days)
     earliest = first_date + timedelta(days=churn.horizon_days)
     last = as_of - window
     if last < earliest:
         needed = window.days + churn.horizon_days
-        raise ModelError(
+        raise TooLittleHistoryError(
             "train", f"{(as_of - first_date).days} days of activity, from {first_date} to {as_of}",
             f"at least {needed} days (horizon {churn.horizon_days} to look back, lead {churn.lead_days} and horizon "
             f"{churn.horizon_days} to look ahead)",

@@ -152,22 +152,30 @@ class Registry:
         self.folder = folder
 
     def save(self, artefact: Artefact) -> Path:
-        """Write the artefact, its card and its plots, whole or not at all, and return its folder."""
+        """Write the artefact, its card and its plots, and return its folder.
+
+        A version appears whole or not at all; one that is there already, and may serve, can be loaded at every moment.
+        """
         from models_ml.churn.card import model_card
         from models_ml.churn.plots import draw
 
         target = self.folder / artefact.version
+        for left_by_a_kill in self.folder.glob(".churn-*.unfinished"):
+            shutil.rmtree(left_by_a_kill)
         unfinished = self.folder / f".{artefact.version}.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         for name, text in artefact.files().items():
             (unfinished / name).write_text(text, encoding="utf-8")
         plots = draw(artefact, unfinished)
         (unfinished / CARD).write_text(model_card(artefact, plots), encoding="utf-8")
         if target.exists():
-            # The same content by name: replaced only to refresh what is outside the hash (metrics, versions).
-            shutil.rmtree(target)
-        unfinished.replace(target)
+            # The same content by name: replaced only to refresh what is outside the hash (metrics, versions), file by
+            # file, because a folder cannot take another's place at once.
+            for file in unfinished.iterdir():
+                file.replace(target / file.name)
+            unfinished.rmdir()
+        else:
+            unfinished.replace(target)
         return target
 
     def versions(self) -> list[str]:
@@ -247,10 +255,6 @@ class Registry:
                 str(file), f"unreadable content ({error})", '{"challenger": ..., "history": [...]}',
                 "restore the file, or delete it and train again with `userops train`",
             ) from error  # fmt: skip
-
-    def champion_version(self) -> str | None:
-        """Return the version that serves; None before the first training."""
-        return self.aliases().champion
 
     def serving_version(self, as_of: date) -> str | None:
         """Return the version that may score `as_of`: the newest champion trained no later; None when there is none.

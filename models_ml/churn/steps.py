@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from userops.errors import ModelError
+from userops.errors import ModelError, TooLittleHistoryError
 from userops.steps import StepContext, StepReport
 
 log = structlog.get_logger(__name__)
@@ -18,8 +18,8 @@ def train(ctx: StepContext) -> StepReport:
     """Train the churn model on dates whose horizon has passed at `ctx.as_of`; make it champion or challenger.
 
     Raises:
-        ModelError: too little history, too few users, or one class only, or features that have seen the future; the
-            serving model stays.
+        TooLittleHistoryError: too little history, too few users, or one class only; the serving model stays.
+        ModelError: features have seen the future; the serving model stays.
         BuildError: dbt could not build features or labels.
     """
     from models_ml.churn import tracking
@@ -38,7 +38,7 @@ def train(ctx: StepContext) -> StepReport:
     with read_warehouse(settings) as connection:
         first = first_activity_date(connection)
     if first is None:
-        raise ModelError(
+        raise TooLittleHistoryError(
             "train", "no identified user with an active day", "a warehouse with activity",
             "load exports and run `userops build` first",
         )  # fmt: skip
@@ -105,11 +105,12 @@ def train(ctx: StepContext) -> StepReport:
 def score(ctx: StepContext) -> StepReport:
     """Score the users of `ctx.as_of` with the serving model and replace that date's files in the lake.
 
-    Without a model trained by then one is trained first. When that is impossible the run goes on with a warning and
-    without new scores: the lists of earlier days stay as they are.
+    Without a model trained by then one is trained first. When there is too little history for one, the run goes on with
+    a warning and without new scores: the lists of earlier days stay as they are.
 
     Raises:
-        ModelError: the serving model cannot be read, or does not fit the features.
+        ModelError: the serving model cannot be read, or does not fit the features; or the first training failed for
+            another reason than too little history, such as features that have seen the future.
         BuildError: nothing was built yet, or dbt failed.
     """
     from models_ml.churn.dataset import DayFeatures, first_activity_date, has_features
@@ -128,7 +129,7 @@ def score(ctx: StepContext) -> StepReport:
         log.info("no churn model yet: training one first")
         try:
             warnings += train(ctx).warnings
-        except ModelError as error:
+        except TooLittleHistoryError as error:
             return StepReport(
                 summary=f"no churn scores for {ctx.as_of}: no model can be trained yet",
                 warnings=[f"no churn scores for {ctx.as_of}; earlier lists stay as they are. {error}"],

@@ -28,7 +28,7 @@ from models_ml.churn.levels import Levels, shift_to
 from models_ml.churn.registry import Artefact, ChurnModel
 from models_ml.churn.rhythms import Rhythms
 from userops.config import Settings
-from userops.errors import ModelError
+from userops.errors import TooLittleHistoryError
 
 #: Fewest churned, and fewest kept, users in each of train, calibration and test.
 MIN_CLASS_ROWS = 10
@@ -61,7 +61,7 @@ def train_model(
         rhythms: the models these came from.
 
     Raises:
-        ModelError: too few labelled users, or only one class.
+        TooLittleHistoryError: too few labelled users, or only one class.
     """
     _check_size(observations, settings)
     backtest = _strictest_usable_backtest(observations, plan)
@@ -224,13 +224,13 @@ def _reference(model: ChurnModel, observations: Observations, newest: date) -> d
 def _check_size(observations: Observations, settings: Settings) -> None:
     found, needed = len(observations), settings.churn.min_users
     if found < needed:
-        raise ModelError(
+        raise TooLittleHistoryError(
             "train", f"{found} labelled user-dates", f"at least {needed} (churn.min_users)",
             "load more history, or lower churn.min_users in userops.yml",
         )  # fmt: skip
     churned = int(observations.churned.sum())
     if churned in (0, found):
-        raise ModelError(
+        raise TooLittleHistoryError(
             "train", f"{churned} of {found} labelled user-dates churned: only one class",
             "both users who left and users who stayed",
             "choose churn.horizon_days nearer to how often users come back, or load more history",
@@ -254,7 +254,7 @@ def _strictest_usable_backtest(observations: Observations, plan: ObservationPlan
             note = f"; {left_out} left out: fewer than {MIN_CLASS_ROWS} of one class" if left_out else ""
             return Backtest(usable, backtest.note + note)
         counts.append(f"{backtest.scheme}: {max(smallest)}")
-    raise ModelError(
+    raise TooLittleHistoryError(
         "train", f"smallest class in the smallest part by scheme: {', '.join(counts)}",
         f"at least {MIN_CLASS_ROWS} churned and {MIN_CLASS_ROWS} kept users in each of train, calibration and test",
         "load more history, or choose churn.horizon_days nearer to how often users come back",

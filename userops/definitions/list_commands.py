@@ -33,11 +33,11 @@ UserArgument = Annotated[str, typer.Argument(help="User id. 用户 ID")]
 ListOption = Annotated[ListName, typer.Option("--list", help="Which list. 名单")]
 FromOption = Annotated[
     datetime | None,
-    typer.Option("--from", formats=["%Y-%m-%d"], help="First as-of date; today when left out. 生效日期"),
+    typer.Option("--from", formats=["%Y-%m-%d"], help="Date of the first list; today when left out. 生效日期"),
 ]
 UntilOption = Annotated[
     datetime | None,
-    typer.Option("--until", formats=["%Y-%m-%d"], help="Last as-of date; without an end when left out. 截止日期"),
+    typer.Option("--until", formats=["%Y-%m-%d"], help="Date of the last list; without an end when left out. 截止日期"),
 ]
 ByOption = Annotated[str | None, typer.Option("--by", help="Who decides; your login when left out. 决定人")]
 NoteOption = Annotated[str, typer.Option("--note", help="Why; nothing personal about the user, please. 备注")]
@@ -75,14 +75,22 @@ def end_command(
     list_name: ListOption = ListName.CHURN_WARNING,
     on: Annotated[
         datetime | None,
-        typer.Option("--on", formats=["%Y-%m-%d"], help="Last as-of date; yesterday when left out. 最后生效日期"),
+        typer.Option("--on", formats=["%Y-%m-%d"], help="Date of the last list; yesterday when left out. 最后生效日期"),
     ] = None,
 ) -> None:
-    """End a decision: from the day after on the rules alone decide again. 结束人工调整"""
+    """End a decision: for the lists of later dates the rules alone decide again. 结束人工调整
+
+    A decision that begins later goes altogether.
+    """
     settings = load_settings()
     last_day = on.date() if on else _today(settings) - timedelta(days=1)
     for decision in end(settings, user_id, list_name.value, last_day):
-        console.print(f"ended: {_told(decision)}; last day {last_day}", markup=False, highlight=False, soft_wrap=True)
+        told = (
+            f"ended: {_told(decision)}; last list {last_day}"
+            if decision.valid_from <= last_day
+            else f"removed: {_told(decision)}; it would have begun after {last_day}"
+        )
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 @list_app.command("show")
@@ -143,7 +151,9 @@ def _decide(
     )
     for ended in decide(settings, decision):
         console.print(f"ended: {_told(ended)}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{_told(decision)}; counts from the next run on", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"{_told(decision)}; {_first_list(decision, _today(settings))}", markup=False, highlight=False, soft_wrap=True
+    )
     console.print(f"written to {settings.paths.manual_list_file}", markup=False, highlight=False, soft_wrap=True)
     _tell_effect(settings, decision)
 
@@ -174,6 +184,14 @@ def _warn(text: str) -> None:
 def _told(decision: Decision) -> str:
     until = "" if decision.valid_until is None else f" to {decision.valid_until}"
     return f"{decision.action} {decision.user_id} ({decision.list_name}) from {decision.valid_from}{until}"
+
+
+def _first_list(decision: Decision, today: date) -> str:
+    """Say which lists a decision is in time for: the daily run makes the list of a date on the day after."""
+    first = decision.valid_from
+    if first < today:
+        return f"counts for lists of {first} and later that are made from now on"
+    return f"counts from the list of {first} on, which the daily run makes on {first + timedelta(days=1)}"
 
 
 def _today(settings: Settings) -> date:

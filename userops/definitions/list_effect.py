@@ -112,7 +112,8 @@ def _standing(connection: duckdb.DuckDBPyConnection, user_id: str) -> _Standing 
 
 def _unknown(user_id: str, standing: _Standing) -> Notice:
     return Notice(
-        f"no user `{user_id}` in the data published for {standing.as_of_date}", "the id of a user, sign for sign",
+        f"no user `{user_id}` in the data published for {standing.as_of_date}",
+        "the id of a user, exactly as in the data",
         "correct the id, or leave it: a right one counts from the day the data have the user",
         "已发布数据中没有该用户，暂不生效。",
     )  # fmt: skip

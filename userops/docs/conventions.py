@@ -44,7 +44,7 @@ _HOOKS = {
     "touched_orders": ("log_rebuilt_keys", "save_watermarks"),
     "corrected_counts": ("log_rebuilt_keys", "save_watermarks"),
 }
-#: Words that other engines spell differently or lack. They belong into a dispatched macro `duckdb__...`.
+#: Words that other engines spell differently or lack. They belong in a dispatched macro `duckdb__...`.
 _ONLY_DUCKDB = re.compile(
     r"\b(arg_min|arg_max|unnest|generate_series|date_diff|date_sub|date_add|datepart|isodow|epoch(?:_ms|_us)?|to_seconds"
     r"|to_days|strftime|strptime|list_[a-z_]+|array_agg|struct_pack|struct_extract|read_parquet|read_csv"

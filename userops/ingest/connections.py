@@ -142,7 +142,7 @@ def _check_url(source: Source, protocol: str, url: SplitResult) -> None:
     elif protocol != LOCAL and not url.hostname:
         problem = "a URL that names a bucket or a host"
     elif protocol != SFTP and url.username is not None:
-        problem = "a URL without a user; credentials belong into an Airflow connection"
+        problem = "a URL without a user; credentials belong in an Airflow connection"
     elif protocol == HTTP and (url.query or url.fragment):
         problem = "the URL of a folder, without ? and #"
     elif protocol == LOCAL and source.files.connection:

@@ -44,7 +44,7 @@ EPOCH_FORMATS = ("epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
 RELATIVE_DAYS = "relative_days"
 #: What a source may be called.
 SOURCE_NAME = r"^[a-z][a-z0-9_]*$"
-#: Format delimiter that stands for runs of blanks and tabs.
+#: Format delimiter that stands for runs of spaces and tabs.
 WHITESPACE = "whitespace"
 
 
@@ -95,7 +95,7 @@ class FilesSpec(_Section):
         if not parts.scheme or "://" not in value:
             raise ValueError("a URL such as s3://bucket/folder or sftp://host/folder")
         if parts.password is not None:
-            raise ValueError("a URL without a password; credentials belong into an Airflow connection")
+            raise ValueError("a URL without a password; credentials belong in an Airflow connection")
         return value
 
     @model_validator(mode="after")
@@ -115,7 +115,7 @@ class FormatSpec(_Section):
         "auto", description="auto looks at the file's first bytes"
     )
     member: str | None = Field(None, description="zip: pattern of the one file to read, such as orders_*.csv")
-    delimiter: str = Field(",", min_length=1, description=f"1 to 4 characters, or `{WHITESPACE}`: runs of blanks")
+    delimiter: str = Field(",", min_length=1, description=f"1 to 4 characters, or `{WHITESPACE}`: runs of spaces")
     quote: str = Field('"', max_length=1)
     escape: str = Field('"', max_length=1)
     header: bool = True
@@ -173,7 +173,7 @@ class FormatSpec(_Section):
 
 
 def checked_json_path(value: str) -> str:
-    """Return a JSON path as DuckDB takes it: `$.user.id`, `$.items[0]`, keys with other signs in double quotes.
+    """Return a JSON path as DuckDB takes it: `$.user.id`, `$.items[0]`, keys with other characters in double quotes.
 
     Raises:
         ValueError: it is none.
@@ -237,7 +237,11 @@ class TypeDriftSpec(_Section):
 
 
 class VolumeSpec(_Section):
-    """What an unusual number of rows on a business date does: `stop` the day, `flag` the source, or nothing."""
+    """What an unusual number of rows on a business date does.
+
+    `stop`: the source is red, and the new files of an excess stay out of the lake (`on_failure: stop_day`: the day
+    stops); `flag`: a warning; `ignore`: nothing.
+    """
 
     empty: Literal["stop", "flag", "ignore"] = "flag"
     excess: Literal["stop", "flag", "ignore"] = "flag"

@@ -216,10 +216,10 @@ def _decimal_sign(counts: Counter[str]) -> tuple[str | None, str]:
         else:
             open_question += 1
     if comma > point:
-        return ",", "" if not point else "both signs occur as the decimal sign"
+        return ",", "" if not point else "both occur as the decimal separator"
     if open_question and not point:
         return None, "1,234 could be thousands or a decimal comma; read as thousands"
-    return None, "" if not comma else "both signs occur as the decimal sign"
+    return None, "" if not comma else "both occur as the decimal separator"
 
 
 def _currency(counts: Counter[str]) -> tuple[str | None, bool]:

@@ -74,7 +74,7 @@ def sample_file(path: Path) -> Sampled:
     if not path.is_file():
         raise SourceFileError(
             str(path), "no such file" if not path.exists() else "no plain file", "a file with exported rows",
-            "check the path; quote names with blanks",
+            "check the path; quote names with spaces",
         )  # fmt: skip
     try:
         compression = compression_of(path)

@@ -141,7 +141,7 @@ def detect_encoding(pieces: Sequence[Piece]) -> tuple[str, str]:
         return "utf-8", "some bytes are not UTF-8; the lines they are in will be quarantined"
     best = charset_normalizer.from_bytes(odd).best()
     guess = (best.encoding if best is not None else "latin-1").replace("_", "-")
-    return guess, "guessed from few signs; look at names with accents"
+    return guess, "guessed from few characters; look at names with accents"
 
 
 def _decodes(data: bytes, encoding: str) -> bool:
@@ -348,7 +348,7 @@ def _fixed(lines: list[str], texts: list[str], widths: list[int]) -> Table:
     header = _is_header([cut(line) for line in lines])
     names = _unique_names(cut(lines[0])) if header else [f"column_{place}" for place in range(1, len(widths) + 1)]
     spec: dict[str, Any] = {"type": "fixed", "widths": widths}
-    checks = {"widths": "measured from the blanks in the first lines; compare with the layout of the export"}
+    checks = {"widths": "measured from the spaces in the first lines; compare with the layout of the export"}
     if not header:
         spec |= {"header": False, "names": names}
         checks["names"] = "the file has no header: name the columns"
@@ -442,7 +442,7 @@ def _path_above(text: str, key: str) -> str:
 
 
 def json_path(keys: Sequence[str]) -> str:
-    """Return keys as a JSON path; those with other signs in double quotes."""
+    """Return keys as a JSON path; those with other characters in double quotes."""
     return "$" + "".join(f".{key}" if _PLAIN_KEY.fullmatch(key) else f'."{key}"' for key in keys)
 
 

@@ -27,6 +27,8 @@ _CHILD = "userops.warehouse.metricflow_offline"
 def run_metricflow(settings: Settings, arguments: Sequence[str], child: Sequence[str] = ("-m", _CHILD)) -> int:
     """Run `mf <arguments>` on the published marts, on this process's terminal, and return its exit code.
 
+    Asking for help needs no marts.
+
     Args:
         child: what Python runs; the tests put their own guard before MetricFlow.
 
@@ -34,7 +36,8 @@ def run_metricflow(settings: Settings, arguments: Sequence[str], child: Sequence
         BuildError: nothing was published yet, or dbt has not written its semantic manifest.
     """
     with tempfile.TemporaryDirectory(prefix="userops-metrics-") as folder:
-        project = prepare_project(settings, Path(folder))
+        asks_for_help = not arguments or "--help" in arguments
+        project = Path(folder) if asks_for_help else prepare_project(settings, Path(folder))
         completed = subprocess.run(
             [sys.executable, *child, *arguments], env=_environment(project), cwd=Path.cwd(), check=False
         )

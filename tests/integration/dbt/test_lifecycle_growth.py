@@ -145,7 +145,7 @@ def _stages(life: Life, last: date) -> dict[date, str]:
 
 
 def _stage(life: Life, day: date) -> str:
-    """DESIGN 4, first rule that matches, from what is known on that day."""
+    """The first rule of the lifecycle that matches, from what is known on that day."""
     known = [other for other in life.identified if other <= day]
     if not known:
         return "visitor"

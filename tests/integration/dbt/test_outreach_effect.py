@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from benchmarks.outreach_trials import Trial, write_trials
 from userops.simulate import CampaignOptions
-from userops.simulate.trials import Trial, write_trials
 
 SEEDS, USERS = 100, 3_000
 EFFECTS = {"return": "return_rate_difference", "contact": "contact_effect", "revenue": "revenue_difference"}

@@ -6,7 +6,7 @@ import csv
 import json
 import random
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,11 @@ def test_without_a_publication_there_is_nothing_to_ask(dbt_home: Settings, tmp_p
     elsewhere = dbt_home.model_copy(update={"home": tmp_path / "nowhere"})
     with pytest.raises(BuildError, match="nothing published"):
         prepare_project(elsewhere, tmp_path)
+
+
+def test_help_needs_no_publication(instance: Callable[..., Settings], capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_metricflow(instance(), ["query", "--help"]) == 0
+    assert "--group-by" in capfd.readouterr().out
 
 
 def _read(path: Path) -> Answer:

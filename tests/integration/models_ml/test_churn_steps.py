@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -180,6 +181,28 @@ def test_too_little_history_gives_a_warning_no_scores_and_an_error_on_train(
     assert "no model can be trained yet" in report.summary
     assert "earlier lists stay" in report.warnings[0]
     assert [path.name for path in (settings.paths.scores / "churn").iterdir()] == ["as_of_date=1970-01-01"]
+
+
+def test_a_leak_stops_the_first_score_too(
+    instance: Callable[..., Settings], small_lake: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too little history is a matter of time; a feature that has seen the future is not, and must not look like it."""
+    settings = instance("project: {timezone: UTC}\nmlflow: {enabled: false}\n")
+    as_of = FIRST + timedelta(days=100)
+    small_lake.write(settings.paths.lake, _shop_queries(small_lake, as_of)[0])
+    context = StepContext(settings, as_of)
+    _base(settings, as_of)
+
+    def build_and_look_ahead(settings: Settings, as_of: date, *args: Any, **others: Any) -> None:
+        run_dbt(settings, as_of, *args, **others)
+        if others.get("selector") == "training":
+            with duckdb.connect(str(settings.paths.warehouse)) as connection:
+                connection.execute("update int_churn_features set orders_30 = orders_30 + 1 where user_id = 'u0003'")
+
+    monkeypatch.setattr("userops.warehouse.dbt.run_dbt", build_and_look_ahead)
+    with pytest.raises(ModelError, match="other values of orders_30 for the same users"):
+        steps.score(context)
+    assert not list(settings.paths.models.glob("churn/churn-*"))
 
 
 @pytest.mark.realdata

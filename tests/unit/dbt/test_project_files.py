@@ -61,7 +61,7 @@ def test_the_folder_for_spilling_is_set_when_the_file_is_opened() -> None:
 
 
 def test_engine_dialect_stays_in_dispatched_macros() -> None:
-    """DuckDB's own words may only stand in a macro called `duckdb__...` (DESIGN section 6)."""
+    """DuckDB's own words may only stand in a macro called `duckdb__...`, so that another engine can be added."""
     only_duckdb = re.compile(r"\b(arg_min|arg_max|unnest|list_reduce|asof|qualify|generate_series|date_diff)\b|::")
     offenders = [
         f"{model.relative_to(PROJECT)}: {match.group()}"

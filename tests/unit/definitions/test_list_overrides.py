@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pyarrow.parquet as pq
 import pytest
@@ -122,13 +122,19 @@ def test_the_commands(settings):
         return done.output
 
     today = datetime.now(settings.tz).date()
+    yesterday, tomorrow = today - timedelta(days=1), today + timedelta(days=1)
     assert "No decision" in run("show")
-    assert f"add u1 (churn_warning) from {today}" in run("add", "u1", "--by", "ann", "--note", "VIP")
-    run("remove", "u2", "--list", "both", "--from", "2024-05-01", "--until", "2024-05-31")
+    added = run("add", "u1", "--by", "ann", "--note", "VIP")
+    assert f"add u1 (churn_warning) from {today}; counts from the list of {today} on" in added
+    assert f"the daily run makes on {tomorrow}" in added
+    removed = run("remove", "u2", "--list", "both", "--from", "2024-05-01", "--until", "2024-05-31")
+    assert "counts for lists of 2024-05-01 and later that are made from now on" in removed
     shown = run("show")
     assert "u1" in shown
     assert "u2" not in shown, "it has ended"
     assert "u2" in run("show", "--all")
-    run("end", "u1")
+    assert f"removed: add u1 (churn_warning) from {today}; it would have begun after {yesterday}" in run("end", "u1")
     assert load_decisions(settings)[0].user_id == "u2", "begun today, it never counted"
     assert len(load_decisions(settings)) == 1
+    run("add", "u3", "--from", "2024-05-01")
+    assert f"ended: add u3 (churn_warning) from 2024-05-01; last list {yesterday}" in run("end", "u3")

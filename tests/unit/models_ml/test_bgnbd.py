@@ -53,7 +53,8 @@ def test_who_never_returned_is_alive_and_silence_after_many_returns_is_not() -> 
 
 def test_the_likelihood_is_that_of_the_paper() -> None:
     # x = 0: the chance of no return in T is (alpha / (alpha + T)) ** r.
-    assert log_likelihood(CDNOW, _array(0), _array(0), _array(10))[0] == pytest.approx(
+    parameters = (CDNOW.r, CDNOW.alpha, CDNOW.a, CDNOW.b)
+    assert log_likelihood(*parameters, _array(0), _array(0), _array(10))[0] == pytest.approx(
         CDNOW.r * np.log(CDNOW.alpha / (CDNOW.alpha + 10))
     )
 

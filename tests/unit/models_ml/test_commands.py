@@ -34,6 +34,6 @@ def test_models_are_listed_promoted_and_rolled_back(instance: Callable[..., Sett
     assert "challenger" in rows[newest.version]
 
     assert run(app, ["models", "promote", newest.version]).exit_code == 0
-    assert registry.champion_version() == newest.version
+    assert registry.aliases().champion == newest.version
     assert f"{first.version} is champion again" in " ".join(run(app, ["models", "rollback"]).output.split())
-    assert (registry.champion_version(), registry.aliases().challenger) == (first.version, newest.version)
+    assert (registry.aliases().champion, registry.aliases().challenger) == (first.version, newest.version)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models_ml.churn.dataset import FEATURE_GROUPS, FEATURES, ObservationPlan, plan_observations, usable_features
 from userops.config import ChurnSettings
-from userops.errors import ModelError
+from userops.errors import TooLittleHistoryError
 
 AS_OF = date(2024, 7, 1)
 
@@ -50,7 +50,7 @@ def test_no_label_window_reaches_past_the_next_part(
     first = AS_OF - timedelta(days=history)
     try:
         plan = plan_observations(AS_OF, first, churn)
-    except ModelError:
+    except TooLittleHistoryError:
         assert history < lead + 2 * horizon
         return
     assert all(_label_window_end(day, churn) <= AS_OF for day in plan.all_dates)
@@ -94,7 +94,7 @@ def test_fewer_origins_than_wanted_are_told() -> None:
 
 
 def test_too_little_history_says_what_is_there_and_what_is_needed() -> None:
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(TooLittleHistoryError) as caught:
         plan_observations(AS_OF, AS_OF - timedelta(days=59), ChurnSettings(horizon_days=30))
     assert "59 days" in caught.value.found
     assert "60 days" in caught.value.expected

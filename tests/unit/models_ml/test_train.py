@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
@@ -190,10 +190,10 @@ class TestRegistry:
         self, trained: Trained, observations: Observations, tmp_path: Path
     ) -> None:
         artefact, registry = trained.artefact, Registry(tmp_path / "churn")
-        assert registry.champion_version() is None
+        assert registry.aliases().champion is None
         folder = registry.save(artefact)
         registry.promote(artefact.version, AS_OF, "the first model")
-        assert registry.champion_version() == artefact.version
+        assert registry.aliases().champion == artefact.version
         assert {*artefact.files(), "model_card.md"} <= {path.name for path in folder.iterdir()}
         loaded = registry.load(artefact.version)
         margin = loaded.margin(observations)
@@ -226,7 +226,7 @@ class TestRegistry:
         for artefact in (trained.artefact, early):
             registry.save(artefact)
             registry.promote(artefact.version, artefact.as_of, "the first model")
-        assert registry.champion_version() == trained.artefact.version
+        assert registry.aliases().champion == trained.artefact.version
         assert registry.serving_version(AS_OF - timedelta(days=1)) == early.version
 
     def test_a_broken_or_missing_model_is_not_promoted(self, trained: Trained, tmp_path: Path) -> None:
@@ -238,12 +238,38 @@ class TestRegistry:
         (folder / "calibrator.json").write_text("{", encoding="utf-8")
         with pytest.raises(ModelError, match="no usable model"):
             registry.promote_by_hand(version)
-        assert registry.champion_version() == version
+        assert registry.aliases().champion == version
+
+    def test_a_kill_while_the_champion_is_saved_again_leaves_it_serving(
+        self, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The same data give the same version, so training again writes over the files that serve."""
+        registry, artefact = Registry(tmp_path / "churn"), trained.artefact
+        folder = registry.save(artefact)
+        registry.promote(artefact.version, AS_OF, "the first model")
+        names = {path.name for path in folder.iterdir()}
+        real = Path.replace
+        for survived in (0, 5):
+            left = iter(range(survived))
+
+            def replace_or_die(self: Path, target: Path, left: Iterator[int] = left) -> Path:
+                if next(left, None) is None:
+                    raise KeyboardInterrupt
+                return real(self, target)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(Path, "replace", replace_or_die)
+                with pytest.raises(KeyboardInterrupt):
+                    registry.save(artefact)
+            assert {path.name for path in folder.iterdir()} == names
+            registry.load(artefact.version)
+        registry.save(artefact)
+        assert {path.name for path in registry.folder.iterdir()} == {artefact.version, "aliases.json"}
 
     def test_a_broken_alias_file_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "aliases.json").write_text("oops", encoding="utf-8")
         with pytest.raises(ModelError, match=r"aliases\.json"):
-            Registry(tmp_path).champion_version()
+            Registry(tmp_path).aliases()
 
 
 class TestPromotion:

@@ -76,7 +76,7 @@ def imported_packages(tree: ast.Module, top_level_only: bool) -> set[str]:
 
 @pytest.mark.parametrize("file", sorted(Path(userops.__file__).parent.rglob("*.py")), ids=lambda file: file.name)
 def test_userops_imports_none_of_the_packages_above_it(file):
-    """DESIGN: dags -> userops, models_ml, expectations; userops imports none of them, and works without Airflow."""
+    """dags -> userops, models_ml, expectations; userops imports none of them, and works without Airflow."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     assert not imported_packages(tree, top_level_only=False) & {"models_ml", "expectations", "dags"}
     assert "airflow" not in imported_packages(tree, top_level_only=True)

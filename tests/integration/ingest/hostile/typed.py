@@ -177,7 +177,7 @@ _MONEY = [
 ]  # fmt: skip
 
 _IDS = [
-    values("ids", "ids are text, sign for sign", "user_id", [
+    values("ids", "ids are text, exactly as they stand", "user_id", [
         ("12345678901234567890", "12345678901234567890"),
         ("1" * 40, "1" * 40),
         ("007", "007"),

@@ -2,7 +2,7 @@
 
 One trial is one experiment of the churn-warning list: users with their own chance to come back and to buy, a hold-out
 drawn by a hash as the lists do it, a campaign of `userops.simulate.campaign`. The true effects follow from the chances,
-not from what happened. For tests and benchmarks of the estimate.
+not from what happened. The benchmark `outreach_effect.py` and the tests of the estimate are made of these.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _write_trial(
 
 def _drawn_share(text: str) -> float:
     """Return the number in [0, 1) that the dbt macro `drawn_share` draws for a text."""
-    return int(hashlib.md5(text.encode()).hexdigest()[:8], 16) / 2**32  # noqa: S324 - a draw, not a secret
+    return int(hashlib.md5(text.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def _insert_list(connection: duckdb.DuckDBPyConnection, day: date, ids: list[str], holdout: Bools) -> None:
