@@ -37,6 +37,7 @@ from pydantic_settings import (
 from userops.delivery.settings import DeliverySettings, secrets_in, variable
 from userops.errors import ConfigError
 from userops.lists.registry import Language
+from userops.postgresurl import read_postgres_url
 from userops.yamlfile import config_error, read_mapping
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -506,6 +507,13 @@ class PublishSettings(_Section):
     storage_version: str = Field(
         "v1.2.0", description="DuckDB storage version of the published file, for older readers"
     )
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _readable_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_postgres_url(value.get_secret_value())
+        return value
 
 
 class ListSettings(_Section):

@@ -54,6 +54,7 @@ from sqlalchemy.schema import CreateColumn
 
 from userops.config import Settings
 from userops.errors import ConfigError, UseropsError
+from userops.postgresurl import EXPECTED, PostgresUrl, read_postgres_url
 
 STAGED, COMMITTED, FAILED, RETIRING, RETIRED = "staged", "committed", "failed", "retiring", "retired"
 #: States of batches whose numbers are final: they have, or had, rows in the lake.
@@ -296,8 +297,7 @@ class Ledger:
             ConfigError: `ledger.url` is no PostgreSQL URL.
             LedgerError: the ledger cannot be opened.
         """
-        self.url = _url(settings)
-        self._secret = self.url.password
+        self.url, self._server = _url(settings)
         self._engine = _engine(self.url)
         try:
             self._prepare()
@@ -308,7 +308,7 @@ class Ledger:
     @property
     def where(self) -> str:
         """The ledger's address, without a password."""
-        return str(self.url.database) if _is_sqlite(self.url) else self.url.render_as_string(hide_password=True)
+        return str(self.url.database) if _is_sqlite(self.url) else self.url.set(query={}).render_as_string()
 
     def close(self) -> None:
         """Close every connection."""
@@ -615,8 +615,8 @@ class Ledger:
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
             found = " ".join(str(cause).split()) or type(cause).__name__
-            if self._secret:
-                found = found.replace(str(self._secret), "***")
+            if self._server is not None:
+                found = self._server.masked(found)
             raise LedgerError(
                 self.where,
                 f"{type(cause).__name__}: {found}",
@@ -667,21 +667,18 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
         ledger.close()
 
 
-def _url(settings: Settings) -> URL:
+def _url(settings: Settings) -> tuple[URL, PostgresUrl | None]:
     if settings.ledger.url is None:
-        return URL.create("sqlite", database=str(settings.paths.ledger_db))
-    expected = "a URL such as postgresql+psycopg2://user:password@host:5432/database"
-    where, fix = (
-        "USEROPS_LEDGER__URL (key `ledger.url`)",
-        "correct it, or leave it out: the ledger is a SQLite file then",
-    )
+        return URL.create("sqlite", database=str(settings.paths.ledger_db)), None
+    given = settings.ledger.url.get_secret_value()
     try:
-        url = make_url(settings.ledger.url.get_secret_value())
-    except ArgumentError:
-        raise ConfigError(where, "a text that is no URL", expected, fix) from None
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise ConfigError(where, f"a URL that begins with {url.drivername}://", expected, fix)
-    return url.set(drivername="postgresql+psycopg2")
+        server = read_postgres_url(given, with_driver=True)
+        return make_url(given).set(drivername="postgresql+psycopg2"), server
+    except (ValueError, ArgumentError):
+        raise ConfigError(
+            "USEROPS_LEDGER__URL (key `ledger.url`)", "a text that is no such URL", EXPECTED,
+            "correct it, or leave it out: the ledger is a SQLite file then",
+        ) from None  # fmt: skip
 
 
 def _is_sqlite(url: URL) -> bool:

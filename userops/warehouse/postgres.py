@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import duckdb
 from pydantic import SecretStr
 
 from userops.errors import PublishError
+from userops.postgresurl import read_postgres_url
 from userops.sqltext import identifier, literal
 from userops.warehouse.marts import Mart, TableComments
 from userops.warehouse.publication import PUBLICATION_COMMENTS, PUBLICATION_TABLE, Publication
@@ -46,6 +46,7 @@ def publish_to_postgres(
     """
     import adbc_driver_postgresql.dbapi as postgres
 
+    server = read_postgres_url(url.get_secret_value())
     try:
         with closing(postgres.connect(url.get_secret_value())) as connection, closing(connection.cursor()) as cursor:
             if _published_fingerprint(cursor) == publication.fingerprint:
@@ -61,17 +62,11 @@ def publish_to_postgres(
             warnings = _swap_schemas(connection, cursor)
             return warnings + _drop_old_schemas(connection, cursor)
     except postgres.Error as error:
-        text = str(error).replace(url.get_secret_value(), "postgresql://...").splitlines()[0]
         raise PublishError(
-            f"PostgreSQL at {_place(url)}", text, "a server that takes schema `marts`",
+            f"PostgreSQL at {server.place}", server.masked(str(error)).splitlines()[0],
+            "a server that takes schema `marts`",
             "check publish.postgres_url, the server and the right to create schemas; its tables are as before",
-        ) from error  # fmt: skip
-
-
-def _place(url: SecretStr) -> str:
-    """Return host and database of the URL: no user, no password."""
-    parts = urlsplit(url.get_secret_value())
-    return f"{parts.hostname or 'local socket'}{parts.path}"
+        ) from None  # fmt: skip
 
 
 def _published_fingerprint(cursor: Any) -> str | None:

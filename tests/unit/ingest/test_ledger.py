@@ -353,10 +353,19 @@ def test_an_unreachable_server_is_said_plainly_and_without_the_password(settings
     assert "s3cret" not in str(error.value)
 
 
-@pytest.mark.parametrize("url", ["mysql://u:s3cret@host/db", "s3cret", "sqlite:///s3cret.db"])
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://u:s3cret@host/db", "s3cret", "sqlite:///s3cret.db", "postgresql://bob:x@s3cret@127.0.0.1:1/ledger"],
+)
 def test_a_url_that_is_not_postgresql_is_refused(settings, url):
     with pytest.raises(ConfigError, match="USEROPS_LEDGER__URL") as error:
         Ledger(on_server(settings, url))
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_password_among_the_parameters_of_the_url_is_not_shown_either(settings):
+    with pytest.raises(LedgerError) as error:
+        Ledger(on_server(settings, "postgresql://bob@127.0.0.1:1/ledger?password=s3cret"))
     assert "s3cret" not in str(error.value)
 
 

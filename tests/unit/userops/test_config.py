@@ -119,6 +119,20 @@ def test_the_password_of_a_url_is_not_shown(instance, monkeypatch):
     assert "obviously-fake" not in repr(instance())
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://bob:s3cretA/bcd@127.0.0.1:5999/db", "postgresql://bob:s3cret%zz@127.0.0.1:5999/db",
+        "postgresql://bob:x@s3cret@127.0.0.1/db", "host=127.0.0.1 user=bob password=s3cret", "mysql://bob:s3cret@h/db",
+    ],
+)  # fmt: skip
+def test_a_database_url_that_a_driver_would_misread_is_refused_without_being_shown(instance, monkeypatch, url):
+    monkeypatch.setenv("USEROPS_PUBLISH__POSTGRES_URL", url)
+    with pytest.raises(ConfigError, match=r"publish\.postgres_url.*percent-encoded") as caught:
+        instance()
+    assert "s3cret" not in str(caught.value)
+
+
 def test_every_setting_is_in_the_shipped_file_with_its_default():
     """config/userops.yml is the reader's list of settings: a key that is missing there is a key nobody finds."""
     import yaml
