@@ -4,6 +4,9 @@ Rows go as Arrow from DuckDB through ADBC into schema `marts_new`; one transacti
 `marts_new` to `marts`. A query that runs keeps the tables it started on, the next one sees the new ones, nobody half.
 The schema that was renamed away is dropped afterwards, or, while a long query still reads it, by the next run.
 
+What roles may do with schema, tables and columns goes over to the new ones, and so do the default privileges of the
+schema, which say what they may do with a table that is new.
+
 Views of other schemas on these tables belong to the tables they were made on and go with them: build such views in
 dbt, or in the BI tool. A run that drops one says so in a warning.
 """
@@ -28,6 +31,50 @@ SCHEMA = "marts"
 _NEW = "marts_new"
 _OLD = "marts_old"
 _ROWS_PER_BATCH = 100_000
+#: Statements that give the new schema, and the tables and columns in it that the old one has too, the old privileges.
+_GRANTS = f"""
+with grants as (
+    select 'schema {_NEW}' as target, '' as columns, privilege.*
+    from pg_namespace as space
+    cross join lateral aclexplode(space.nspacl) as privilege
+    where space.nspname = '{SCHEMA}'
+    union all
+    select format('table {_NEW}.%I', new.relname), '', privilege.*
+    from pg_class as new
+    inner join pg_class as old on old.relname = new.relname and old.relnamespace = to_regnamespace('{SCHEMA}')
+    cross join lateral aclexplode(old.relacl) as privilege
+    where new.relnamespace = to_regnamespace('{_NEW}') and new.relkind = 'r'
+    union all
+    select format('table {_NEW}.%I', new.relname), format(' (%I)', new_column.attname), privilege.*
+    from pg_class as new
+    inner join pg_attribute as new_column on new_column.attrelid = new.oid
+    inner join pg_class as old on old.relname = new.relname and old.relnamespace = to_regnamespace('{SCHEMA}')
+    inner join pg_attribute as old_column
+        on old_column.attrelid = old.oid and old_column.attname = new_column.attname
+    cross join lateral aclexplode(old_column.attacl) as privilege
+    where new.relnamespace = to_regnamespace('{_NEW}') and new.relkind = 'r'
+)
+select format(
+    'grant %s%s on %s to %s%s', privilege_type, columns, target,
+    case grantee when 0 then 'public' else grantee::regrole::text end,
+    case when is_grantable then ' with grant option' else '' end
+)
+from grants
+where grantee <> quote_ident(current_user)::regrole
+"""
+#: Statements that give the new schema the default privileges of the old one, for tables this user makes.
+_DEFAULT_GRANTS = f"""
+select format(
+    'alter default privileges for role %s in schema {_NEW} grant %s on %s to %s%s',
+    defaclrole::regrole, privilege_type,
+    case defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' else 'types' end,
+    case grantee when 0 then 'public' else grantee::regrole::text end,
+    case when is_grantable then ' with grant option' else '' end
+)
+from pg_default_acl
+cross join lateral aclexplode(defaclacl)
+where defaclnamespace = to_regnamespace('{SCHEMA}') and pg_has_role(defaclrole, 'usage')
+"""
 #: How long to wait for readers of the schema that was replaced before leaving it to the next run.
 _DROP_WAIT = "5s"
 #: SQLSTATE of a statement that waited too long for a lock.
@@ -56,6 +103,7 @@ def publish_to_postgres(
             _drop_old_schemas(connection, cursor)
             cursor.execute(f"drop schema if exists {_NEW} cascade")
             cursor.execute(f"create schema {_NEW}")
+            _run_each(cursor, _DEFAULT_GRANTS)  # before there are tables: they are made with these privileges
             _load_tables(cursor, parquet, marts)
             _write_publication_table(cursor, publication)
             connection.commit()
@@ -137,6 +185,7 @@ def _swap_schemas(connection: Any, cursor: Any) -> list[str]:
     schemas = {name for (name,) in _rows(cursor, "select nspname from pg_namespace")}
     views = _views_of_others(cursor) if SCHEMA in schemas else []
     if SCHEMA in schemas:
+        _run_each(cursor, _GRANTS)
         number = next(number for number in range(1, len(schemas) + 2) if f"{_OLD}_{number}" not in schemas)
         cursor.execute(f"alter schema {SCHEMA} rename to {_OLD}_{number}")
     cursor.execute(f"alter schema {_NEW} rename to {SCHEMA}")
@@ -144,6 +193,12 @@ def _swap_schemas(connection: Any, cursor: Any) -> list[str]:
     if not views:
         return []
     return [f"PostgreSQL views on the replaced tables were dropped: {', '.join(views)}; build them in dbt instead"]
+
+
+def _run_each(cursor: Any, statements: str) -> None:
+    """Execute every statement that the query `statements` returns."""
+    for (statement,) in _rows(cursor, statements):
+        cursor.execute(statement)
 
 
 def _views_of_others(cursor: Any) -> list[str]:
