@@ -49,11 +49,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
 
 from userops.config import Settings
-from userops.errors import ConfigError, UseropsError
+from userops.errors import ConfigError, PassingError, UseropsError
 from userops.postgresurl import EXPECTED, PostgresUrl, read_postgres_url
 
 STAGED, COMMITTED, FAILED, RETIRING, RETIRED = "staged", "committed", "failed", "retiring", "retired"
@@ -165,6 +165,10 @@ _deliveries = Table(
 
 class LedgerError(UseropsError):
     """The ledger cannot be opened, read or written."""
+
+
+class LedgerUnavailableError(LedgerError, PassingError):
+    """The ledger's server does not answer or lets nobody in now, or another process writes to the ledger for long."""
 
 
 @dataclass(frozen=True)
@@ -295,7 +299,7 @@ class Ledger:
 
         Raises:
             ConfigError: `ledger.url` is no PostgreSQL URL.
-            LedgerError: the ledger cannot be opened.
+            LedgerError: the ledger cannot be opened (LedgerUnavailableError: now).
         """
         self.url, self._server = _url(settings)
         self._engine = _engine(self.url)
@@ -617,7 +621,8 @@ class Ledger:
             found = " ".join(str(cause).split()) or type(cause).__name__
             if self._server is not None:
                 found = self._server.masked(found)
-            raise LedgerError(
+            kind = LedgerUnavailableError if _may_pass(error) else LedgerError
+            raise kind(
                 self.where,
                 f"{type(cause).__name__}: {found}",
                 "a ledger that can be read and written",
@@ -658,7 +663,7 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
 
     Raises:
         ConfigError: `ledger.url` is no PostgreSQL URL.
-        LedgerError: the ledger cannot be opened.
+        LedgerError: the ledger cannot be opened (LedgerUnavailableError: now).
     """
     ledger = Ledger(settings)
     try:
@@ -679,6 +684,16 @@ def _url(settings: Settings) -> tuple[URL, PostgresUrl | None]:
             "USEROPS_LEDGER__URL (key `ledger.url`)", "a text that is no such URL", EXPECTED,
             "correct it, or leave it out: the ledger is a SQLite file then",
         ) from None  # fmt: skip
+
+
+def _may_pass(error: SQLAlchemyError) -> bool:
+    """Whether the database is away or busy; psycopg2 calls that, and what is refused at the door, operational."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    errorname = getattr(error.orig, "sqlite_errorname", None)
+    return isinstance(error, OperationalError) if errorname is None else errorname.startswith("SQLITE_BUSY")
 
 
 def _is_sqlite(url: URL) -> bool:

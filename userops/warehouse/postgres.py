@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 from pydantic import SecretStr
 
-from userops.errors import PublishError
+from userops.errors import PublishDelayedError, PublishError
 from userops.postgresurl import read_postgres_url
 from userops.sqltext import identifier, literal
 from userops.warehouse.marts import Mart, TableComments
@@ -79,6 +79,8 @@ where defaclnamespace = to_regnamespace('{SCHEMA}') and pg_has_role(defaclrole, 
 _DROP_WAIT = "5s"
 #: SQLSTATE of a statement that waited too long for a lock.
 _LOCK_TIMEOUT = "55P03"
+#: Classes of SQLSTATE that may pass: connection, rollback, resources, objects in use, operator's intervention.
+_PASSING = ("08", "40", "53", "55", "57")
 
 
 def publish_to_postgres(
@@ -89,7 +91,8 @@ def publish_to_postgres(
     Nothing is sent when the schema already holds a publication with the same fingerprint.
 
     Raises:
-        PublishError: the server cannot be reached or refuses; its schema `marts` is as before.
+        PublishError: the server refuses; its schema `marts` is as before.
+        PublishDelayedError: the server cannot be reached, or not now; the same.
     """
     import adbc_driver_postgresql.dbapi as postgres
 
@@ -110,7 +113,9 @@ def publish_to_postgres(
             warnings = _swap_schemas(connection, cursor)
             return warnings + _drop_old_schemas(connection, cursor)
     except postgres.Error as error:
-        raise PublishError(
+        # What fails without a code of the server's is the line to it.
+        may_pass = error.sqlstate[:2] in _PASSING if error.sqlstate else isinstance(error, postgres.OperationalError)
+        raise (PublishDelayedError if may_pass else PublishError)(
             f"PostgreSQL at {server.place}", server.masked(str(error)).splitlines()[0],
             "a server that takes schema `marts`",
             "check publish.postgres_url, the server and the right to create schemas; its tables are as before",

@@ -58,6 +58,7 @@ def publish(context: StepContext) -> StepReport:
     Raises:
         BuildError: there is no warehouse, or it holds no marts.
         PublishError: a file could not be written, or PostgreSQL refused; what was published stays.
+        PublishDelayedError: PostgreSQL cannot be reached; the same.
     """
     settings = context.settings
     published = settings.paths.published

@@ -13,7 +13,7 @@ import adbc_driver_postgresql.dbapi as postgres
 import pytest
 from pydantic import SecretStr
 
-from userops.errors import PublishError
+from userops.errors import PassingError, PublishDelayedError, PublishError
 from userops.steps import StepContext
 from userops.warehouse.publish import publish
 
@@ -145,6 +145,12 @@ def test_dropped_views_are_named(pg_context: StepContext, url: str, rebuild: Cal
     assert any("bi.orders_per_day" in warning for warning in report.warnings)
 
 
+def test_a_server_that_refuses_is_not_one_that_is_away(pg_context: StepContext, reader: str) -> None:
+    with pytest.raises(PublishError, match="permission denied") as caught:
+        publish(with_url(pg_context, reader))
+    assert not isinstance(caught.value, PassingError)
+
+
 @pytest.fixture
 def reader(server: str, url: str) -> Iterator[str]:
     """URL of another role, which may do nothing yet."""
@@ -204,7 +210,7 @@ def test_an_unreachable_server_leaves_everything_and_shows_no_password(context: 
     publish(context)
     before = context.settings.paths.published_duckdb.read_bytes()
 
-    with pytest.raises(PublishError) as caught:
+    with pytest.raises(PublishDelayedError) as caught:
         publish(with_url(context, "postgresql://writer:s3cret@127.0.0.1:1/shop"))
 
     assert "127.0.0.1/shop" in str(caught.value)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import threading
 from datetime import date
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import userops
 from userops.errors import LockedError, UseropsError
@@ -58,6 +60,16 @@ def test_a_second_writer_is_turned_away_with_a_clear_word(instance):
         other.wait()
     with writer_lock(settings):  # the lock died with its holder
         pass
+
+
+def test_a_patient_writer_waits_for_the_other_one(instance):
+    settings = instance()
+    settings.home.mkdir(parents=True)
+    other = FileLock(settings.paths.lock_file, thread_local=False)
+    other.acquire()
+    threading.Timer(0.3, other.release).start()
+    with writer_lock(settings, patience_seconds=30):
+        assert not other.is_locked
 
 
 def test_a_step_that_only_reads_does_not_wait_for_the_writer(instance):
