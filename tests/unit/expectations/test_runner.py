@@ -25,7 +25,7 @@ from expectations.checks import (
     where,
 )
 from expectations.results import CheckResult, GateResult
-from expectations.runner import _shown, run_suites
+from expectations.runner import _shown, is_personal_column, run_suites
 from userops.config import EngineSettings
 
 SMALL = EngineSettings(memory_limit="1GB", threads=1)
@@ -142,11 +142,24 @@ def test_the_file_is_free_again_afterwards(database: Path) -> None:
 
 
 def test_personal_values_are_masked() -> None:
-    assert _shown("write to li.wei@example.com") == "write to ***@***"
-    assert _shown("13812345678") == "***"
+    assert _shown("write to li.wei@example.com") == "write to ***"
+    for number in ("13812345678", 13812345678, "138 0013 8000", "110101199003074514", "+44 20 7946 0958"):
+        assert _shown(number) == "***"
+    assert _shown('{"name": "李伟", "page": "/cart"}') == '{"name": "***", "page": "/cart"}'
     assert _shown("12345678901234567890") == "12345678901234567890"  # a long id is no telephone number
     assert _shown(None) == "null"
     assert len(_shown("x" * 500)) == 120
+
+
+@pytest.mark.parametrize(
+    ("name", "personal"),
+    [
+        ("email", True), ("Phone", True), ("id_number", True), ("recipient_phone", True), ("line_id", False),
+        ("user_id", False), ("step_name", False),
+    ],
+)  # fmt: skip
+def test_personal_columns_are_known_by_name(name: str, personal: bool) -> None:
+    assert is_personal_column(name) == personal
 
 
 def test_importing_the_steps_is_light() -> None:
