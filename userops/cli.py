@@ -118,7 +118,7 @@ def step(
 
 @app.command()
 def show(
-    rows: Annotated[int, typer.Option("--rows", help="Rows of the warning list to print.")] = 15,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of the warning list to print.")] = 15,
 ) -> None:
     """Print the published warning list, stages and funnel, and where every output lies."""
     from userops.show import show_published

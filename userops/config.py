@@ -670,6 +670,25 @@ def load_settings(**overrides: Any) -> Settings:
     return settings.model_copy(update={"home": home_dir, "config": config_dir})
 
 
+def make_home(settings: Settings) -> None:
+    """Make USEROPS_HOME where it is missing.
+
+    Raises:
+        ConfigError: it cannot be made, or not be written to.
+    """
+    home, reason = settings.home, "Permission denied"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if os.access(home, os.W_OK | os.X_OK):
+            return
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    raise ConfigError(
+        "USEROPS_HOME", f"{home}, where nothing can be written ({reason})", "a directory that this user may write to",
+        "correct its owner and rights, or set USEROPS_HOME to another directory",
+    )  # fmt: skip
+
+
 def _variables() -> dict[tuple[int | str, ...], str]:
     """Return the names of the USEROPS_* variables that are set, by the key of the settings that each of them sets.
 

@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from filelock import FileLock, Timeout
 
-from userops.config import Settings
+from userops.config import Settings, make_home
 from userops.errors import LockedError, UseropsError
 
 log = structlog.get_logger(__name__)
@@ -146,9 +146,10 @@ def writer_lock(settings: Settings, patience_seconds: float = 0) -> Iterator[Non
     """Hold the only permission to write below USEROPS_HOME; the lock dies with its process.
 
     Raises:
+        ConfigError: nothing can be written below USEROPS_HOME.
         LockedError: somebody else holds it, for longer than `patience_seconds`.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings)
     lock = FileLock(settings.paths.lock_file)
     try:
         try:

@@ -19,7 +19,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -52,7 +51,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
 
-from userops.config import Settings
+from userops.config import Settings, make_home
 from userops.errors import ConfigError, PassingError, UseropsError
 from userops.postgresurl import EXPECTED, PostgresUrl, read_postgres_url
 
@@ -298,10 +297,12 @@ class Ledger:
         """Open the ledger; missing tables, and columns that an older version did not have, are added.
 
         Raises:
-            ConfigError: `ledger.url` is no PostgreSQL URL.
+            ConfigError: `ledger.url` is no PostgreSQL URL, or nothing can be written below USEROPS_HOME.
             LedgerError: the ledger cannot be opened (LedgerUnavailableError: now).
         """
         self.url, self._server = _url(settings)
+        if _is_sqlite(self.url):
+            make_home(settings)
         self._engine = _engine(self.url)
         try:
             self._prepare()
@@ -705,7 +706,6 @@ def _engine(url: URL) -> Engine:
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10}).execution_options(
             schema_translate_map={None: SCHEMA}
         )
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": _SQLITE_WAIT_SECONDS})
     event.listen(engine, "connect", _durable_wal)
     event.listen(engine, "begin", _begin)

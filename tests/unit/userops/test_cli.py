@@ -71,6 +71,13 @@ def test_a_source_can_be_taken_again(done, monkeypatch):
     assert "[mind] the brackets" in result.output
 
 
+def test_a_number_of_rows_below_one_is_refused_before_anything_is_read(instance):
+    instance()
+    result = CliRunner().invoke(app, ["show", "--rows", "-3"])
+    assert result.exit_code == 2
+    assert "greater than or equal to 1" in result.output
+
+
 def test_a_dbt_command_by_hand_does_not_write_beside_a_running_step(instance):
     settings = instance()
     settings.home.mkdir(parents=True)
