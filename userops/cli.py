@@ -75,6 +75,11 @@ def ingest(
     if status:
         print_status(load_settings(), source, as_json)
         return
+    if source is not None or as_json:
+        raise UseropsError(
+            "userops ingest", "--source or --json without --status", "an ingest of all sources, or --status",
+            "leave them out, or add --status to see what was taken; a source alone is taken again with --again",
+        )  # fmt: skip
     _run(("ingest", "gate_lake", "load", "source_health"), as_of, again=frozenset(again or ()))
 
 

@@ -21,6 +21,7 @@ from userops.ingest.ledger import COMMITTED, FAILED, STAGED, Batch, LandingPath,
 from userops.ingest.loading import load_staged
 from userops.ingest.notes import notes_of_last_run
 from userops.ingest.quarantine import Selection
+from userops.ingest.sources import read_sources
 from userops.ingest.staging import stage_again
 from userops.steps import StepContext, find_step, writer_lock
 
@@ -41,11 +42,20 @@ AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Business date Y
 
 
 def print_status(settings: Settings, source: str | None, as_json: bool) -> None:
-    """Print every file of the ledger with its batch, state and rows by fate, then the notes of the last run."""
+    """Print every file of the ledger with its batch, state and rows by fate, then the notes of the last run.
+
+    Raises:
+        ConfigError: neither the configuration nor the ledger knows a source of that name.
+    """
     with open_ledger(settings) as ledger:
-        batches = [batch for batch in ledger.batches() if source in (None, batch.source)]
+        batches, notes = ledger.batches(), notes_of_last_run(ledger)
         landing = ledger.landing()
-        notes = [note for note in notes_of_last_run(ledger) if source in (None, note.source)]
+    if source is not None:
+        known = {batch.source for batch in batches} | {note.source for note in notes}
+        if source not in known and source not in (sources := read_sources(settings)).names:
+            sources.named(source)  # which says what there is
+        batches = [batch for batch in batches if batch.source == source]
+        notes = [note for note in notes if note.source == source]
     if as_json:
         files = [{**asdict(batch), "vanished_on": _vanished_on(batch, landing)} for batch in batches]
         _print_json({"files": files, "notes": [asdict(note) for note in notes]})

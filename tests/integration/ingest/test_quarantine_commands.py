@@ -218,3 +218,6 @@ def test_status_shows_every_file_and_the_last_notes(shop):
     for part in ("shop/events_2.csv", "retired", shop.batches()[1].file_sha256[:8], "failed_file", "events_9.csv"):
         assert part in table
     assert "other/1.csv" not in table
+    refused = CliRunner().invoke(app, ["ingest", "--status", "--source", "shop_event"])
+    assert isinstance(refused.exception, ConfigError)
+    assert "did you mean `shop_events`" in str(refused.exception)

@@ -71,6 +71,14 @@ def test_a_source_can_be_taken_again(done, monkeypatch):
     assert "[mind] the brackets" in result.output
 
 
+@pytest.mark.parametrize("options", [["--source", "shop"], ["--json"]])
+def test_options_of_the_status_do_not_start_an_ingest(done, options):
+    result = CliRunner().invoke(app, ["ingest", *options])
+    assert isinstance(result.exception, UseropsError)
+    assert "add --status" in str(result.exception)
+    assert done == []
+
+
 def test_a_number_of_rows_below_one_is_refused_before_anything_is_read(instance):
     instance()
     result = CliRunner().invoke(app, ["show", "--rows", "-3"])
