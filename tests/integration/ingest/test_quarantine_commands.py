@@ -102,6 +102,19 @@ def test_rows_are_exported_whole(shop, tmp_path):
     assert table.read_bytes() == content
 
 
+def test_an_export_that_failed_leaves_nothing_and_can_be_tried_again(shop, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    file = next((shop.home / "lake" / "quarantine" / "events").glob("*.parquet"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert run("quarantine", "show", "--csv", str(folder / "rows.csv")).exit_code != 0
+    assert list(folder.iterdir()) == []
+    file.write_bytes(whole)
+    output_of("quarantine", "show", "--csv", str(folder / "rows.csv"))
+    assert [path.name for path in folder.iterdir()] == ["rows.csv"]
+
+
 def test_exported_text_does_not_run_in_a_spreadsheet(shop, tmp_path):
     shop.land("shop/events_3.csv", HEADER + "=cmd()\n")
     shop.ingest()
