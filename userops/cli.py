@@ -26,6 +26,7 @@ from userops.steps import (
     DAILY_STEPS,
     INDEPENDENT_STEPS,
     TRAINING_STEPS,
+    WEEKLY_STEPS,
     StepContext,
     StepReport,
     run_step,
@@ -115,7 +116,8 @@ def run(as_of: AsOf = None) -> None:
 
 @app.command()
 def step(
-    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(DAILY_STEPS)}, train.")], as_of: AsOf = None
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(dict.fromkeys((*DAILY_STEPS, *WEEKLY_STEPS)))}.")],
+    as_of: AsOf = None,
 ) -> None:
     """Run one step by name."""
     _run((name,), as_of)

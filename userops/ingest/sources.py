@@ -360,7 +360,7 @@ def read_sources(settings: Settings) -> Sources:
             str(settings.paths.sources),
             "no source YAML",
             "at least one file *.yml that describes an export",
-            "write one (docs: sources), or point USEROPS_CONFIG at the directory that has them",
+            "propose one with `userops onboard FILE`, or point USEROPS_CONFIG at the directory that has them",
         )
     read = [(file, _read_source(file, settings)) for file in files]
     claims: dict[str, list[tuple[Path, Source | BrokenSource]]] = {}

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from userops import cli
 from userops.cli import app
 from userops.errors import LockedError, UseropsError
-from userops.steps import DAILY_STEPS, StepContext, StepReport
+from userops.steps import DAILY_STEPS, WEEKLY_STEPS, StepContext, StepReport
 
 
 def test_help_names_every_verb():
@@ -19,6 +19,11 @@ def test_help_names_every_verb():
     shown = CliRunner().invoke(app, ["quarantine", "--help"]).output
     for verb in ("list", "show", "retry", "drop"):
         assert verb in shown
+
+
+def test_every_step_of_the_runs_is_named_where_one_can_be_run():
+    shown = CliRunner().invoke(app, ["step", "--help"], env={"COLUMNS": "200"}).output
+    assert [name for name in (*DAILY_STEPS, *WEEKLY_STEPS) if name not in shown] == []
 
 
 @pytest.fixture
