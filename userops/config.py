@@ -587,7 +587,6 @@ class Paths:
     def __init__(self, home: Path, config: Path) -> None:
         self.home = home
         self.config = config
-        self.settings_file = config / "userops.yml"
         self.sources = config / "sources"
         self.funnels_file = config / "funnels.yml"
         self.tags_file = config / "tags.yml"

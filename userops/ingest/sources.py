@@ -389,18 +389,6 @@ def _namesakes(name: str, claimants: Sequence[tuple[Path, Source | BrokenSource]
     return BrokenSource(name, error, "stop_day" if stops else "continue")
 
 
-def load_sources(settings: Settings) -> list[Source]:
-    """Read every source YAML of the configuration directory, ordered by source name.
-
-    Raises:
-        ConfigError: there is none, one cannot be used, or two have the same name.
-    """
-    sources = read_sources(settings)
-    for broken in sources.broken:
-        raise broken.error
-    return sources.usable
-
-
 def _read_source(file: Path, settings: Settings) -> Source | BrokenSource:
     try:
         return load_source(file, settings)

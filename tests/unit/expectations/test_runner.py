@@ -18,7 +18,6 @@ from expectations.checks import (
     Suite,
     between,
     in_set,
-    not_in_set,
     not_null,
     row_count,
     unique,
@@ -51,11 +50,11 @@ def outcome(database: Path, check: Check, table: str = "numbers") -> CheckResult
 PASSING = [
     not_null("n", "", ""), unique(["n", "word"], "", ""), between("n", "", "", 0, 8),
     in_set("word", ["a0", "a1", "a2"], "", ""),
-    not_in_set("word", ["b"], "", ""), row_count("", "", 9, 9), where("n < 0", ["n"], "", ""),
+    row_count("", "", 9, 9), where("n < 0", ["n"], "", ""),
 ]  # fmt: skip
 FAILING = [
     (not_null("nothing", "", ""), 9), (unique(["word"], "", ""), 3), (unique(["nothing"], "", ""), 1),
-    (between("n", "", "", 1, 6), 3), (in_set("word", ["a0"], "", ""), 6), (not_in_set("word", ["a0"], "", ""), 3),
+    (between("n", "", "", 1, 6), 3), (in_set("word", ["a0"], "", ""), 6),
     (where("n > 6", ["n"], "", ""), 2),
 ]  # fmt: skip
 
@@ -112,7 +111,7 @@ def test_a_row_count_out_of_bounds_says_what_was_found(database: Path) -> None:
     assert (result.status, result.message) == ("failed", "observed 9; allowed 10 to any")
 
 
-@pytest.mark.parametrize("check", [*PASSING[:5], PASSING[6]], ids=lambda check: check.type)
+@pytest.mark.parametrize("check", [*PASSING[:4], PASSING[5]], ids=lambda check: check.type)
 def test_an_empty_table_passes(database: Path, check: Check) -> None:
     assert outcome(database, check, "no_rows").status == "passed"
 

@@ -58,7 +58,7 @@ def test_unusable_settings_are_not_tried_again(step, instance):
     from airflow.sdk.exceptions import AirflowFailException
 
     step(StepReport("done"))
-    instance().paths.settings_file.write_text("project: {time_zone: Asia/Shanghai}", encoding="utf-8")
+    (instance().config / "userops.yml").write_text("project: {time_zone: Asia/Shanghai}", encoding="utf-8")
     with pytest.raises(AirflowFailException, match="did you mean"):
         orchestration.run_task_step("build", END)
 
