@@ -113,17 +113,18 @@ def all_step_names() -> set[str]:
     return set(_OWN_STEPS) | {point.name for point in entry_points(group="userops.steps")}
 
 
-def run_step(name: str, context: StepContext, patience_seconds: float = 0) -> StepReport:
+def run_step(name: str, context: StepContext, patience_seconds: float = 0, step: Step | None = None) -> StepReport:
     """Run one step, under the writer's lock unless it only reads, and log what it did.
 
     Args:
         patience_seconds: how long to wait for another writer.
+        step: what to run in place of the step of that name.
 
     Raises:
         UseropsError: whatever the step raises.
         LockedError: another process is writing to this USEROPS_HOME.
     """
-    step = find_step(name)
+    step = step or find_step(name)
     started = time.monotonic()
     about = {"step": name} if context.source is None else {"step": name, "source": context.source}
     log.info("step started", **about, as_of=context.as_of.isoformat())

@@ -129,6 +129,7 @@ def test_retry_after_mending_the_yaml_closes_the_accounts(shop):
     shop.source(columns=MENDED)
     shown = output_of("quarantine", "retry", "--file", "shop/events_1.csv", "--as-of", "2026-01-31")
     assert "6 rows were in quarantine, 2 are now" in shown
+    assert "its YAML has changed" in shown, "what the steps warn of"
     assert accounts(shop) == {**before, "shop/events_1.csv": (7, 5, 0, 2, 0)}
     assert accounts(shop, "retired") == {"shop/events_1.csv": (7, 1, 0, 6, 0)}
     # One file is under one mapping: the row that fitted the old YAML only is in quarantine now, not lost.

@@ -31,7 +31,7 @@ def done(monkeypatch, instance) -> list[str]:
     """Names of the steps that were run, none of which does anything."""
     instance()
     names: list[str] = []
-    monkeypatch.setattr(cli, "run_step", lambda name, context: names.append(name) or StepReport(f"{name} is done"))
+    monkeypatch.setattr(cli, "run_step", lambda name, *_, **__: names.append(name) or StepReport(f"{name} is done"))
     return names
 
 
@@ -49,10 +49,10 @@ def test_the_verbs_together_are_the_daily_run(done):
 def test_what_was_done_before_a_step_failed_is_printed(done, monkeypatch):
     real = cli.run_step
 
-    def run_step(name: str, context: StepContext) -> StepReport:
+    def run_step(name: str, context: StepContext, **options: object) -> StepReport:
         if name == "source_health":
             raise UseropsError("source `shop`", "red", "green", "mend it")
-        return real(name, context)
+        return real(name, context, **options)
 
     monkeypatch.setattr(cli, "run_step", run_step)
     result = CliRunner().invoke(app, ["ingest"])
@@ -60,20 +60,24 @@ def test_what_was_done_before_a_step_failed_is_printed(done, monkeypatch):
     assert "load: load is done" in result.output
 
 
-def test_a_source_can_be_taken_again(done, monkeypatch):
+def test_a_source_can_be_taken_again_as_a_step_like_any_other(instance, monkeypatch, capfd):
     from userops.ingest import runner
 
+    instance()
     asked = []
     monkeypatch.setattr(
         runner,
         "stage_landing",
         lambda context, again: asked.append(again) or StepReport("again", warnings=["[mind] the brackets"]),
     )
+    monkeypatch.setattr("userops.steps.find_step", lambda name: lambda context: StepReport(f"{name} is done"))
     result = CliRunner().invoke(app, ["ingest", "--again", "shop", "--again", "other"])
     assert result.exit_code == 0, result.output
     assert asked == [frozenset({"shop", "other"})]
-    assert done == ["gate_lake", "load", "source_health"]
-    assert "[mind] the brackets" in result.output
+    assert "ingest: again" in result.output
+    assert "load: load is done" in result.output
+    for told in ("step started", "[mind] the brackets", "step finished"):
+        assert told in result.stderr
 
 
 @pytest.mark.parametrize("options", [["--source", "shop"], ["--json"]])
