@@ -107,16 +107,6 @@ def in_set(column: str, values: Iterable[str], note_en: str, note_zh: str) -> Ch
     )  # fmt: skip
 
 
-def not_in_set(column: str, values: Iterable[str], note_en: str, note_zh: str) -> Check:
-    """Expect no value to be one of `values`."""
-    refused = sorted(values)
-    listed = ", ".join(literal(value) for value in refused)
-    return Check(
-        "ExpectColumnValuesToNotBeInSet", {"column": column, "value_set": refused}, (column,), note_en, note_zh,
-        f"select * from {{batch}} where {identifier(column)} in ({listed})",
-    )  # fmt: skip
-
-
 def row_count(note_en: str, note_zh: str, minimum: int | None = None, maximum: int | None = None) -> Check:
     """Expect the number of rows within the bounds (inclusive)."""
     return Check(

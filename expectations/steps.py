@@ -205,14 +205,13 @@ def _check_marts(context: StepContext) -> _Checked:
     settings = context.settings
     marts = read_marts(settings)
     with read_warehouse(settings) as connection:
-        tables = {
-            (schema, name)
-            for schema, name in connection.execute(
-                "select table_schema, table_name from information_schema.tables"
-            ).fetchall()
-        }
+        found = connection.execute("select table_schema, table_name, column_name from information_schema.columns")
+        columns = found.fetchall()
+    tables = {(schema, name) for schema, name, _ in columns}
     built = {name: mart.schema for name, mart in marts.items() if (mart.schema, name) in tables}
-    suites = marts_suites(settings, context.as_of, built, _published_rows(settings, context.as_of))
+    suites = marts_suites(
+        settings, context.as_of, built, {name for *_, name in columns}, _published_rows(settings, context.as_of)
+    )
     return _Checked(run_suites(settings.paths.warehouse, suites, settings.engine))
 
 

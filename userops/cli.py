@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Annotated
 
@@ -12,8 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from userops import __version__
-from userops.business_date import parse_business_date, yesterday
-from userops.config import Settings, load_settings
+from userops.config import load_settings
 from userops.definitions.list_commands import list_app
 from userops.delivery.command import deliver_command
 from userops.docs.commands import docs_app
@@ -26,11 +26,14 @@ from userops.steps import (
     DAILY_STEPS,
     INDEPENDENT_STEPS,
     TRAINING_STEPS,
+    WEEKLY_STEPS,
+    Step,
     StepContext,
     StepReport,
     run_step,
     writer_lock,
 )
+from userops.terminal import AsOf, business_date
 
 app = typer.Typer(
     name="userops",
@@ -40,11 +43,6 @@ app = typer.Typer(
 )
 console = Console()
 errors = Console(stderr=True)
-
-AsOf = Annotated[
-    str | None,
-    typer.Option("--as-of", help="Business date YYYY-MM-DD, in the project's time zone; yesterday when left out."),
-]
 
 app.command("simulate")(simulate_command)
 app.command("simulate-campaign")(campaign_command)
@@ -75,6 +73,11 @@ def ingest(
     if status:
         print_status(load_settings(), source, as_json)
         return
+    if source is not None or as_json:
+        raise UseropsError(
+            "userops ingest", "--source or --json without --status", "an ingest of all sources, or --status",
+            "leave them out, or add --status to see what was taken; a source alone is taken again with --again",
+        )  # fmt: skip
     _run(("ingest", "gate_lake", "load", "source_health"), as_of, again=frozenset(again or ()))
 
 
@@ -110,7 +113,8 @@ def run(as_of: AsOf = None) -> None:
 
 @app.command()
 def step(
-    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(DAILY_STEPS)}, train.")], as_of: AsOf = None
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(dict.fromkeys((*DAILY_STEPS, *WEEKLY_STEPS)))}.")],
+    as_of: AsOf = None,
 ) -> None:
     """Run one step by name."""
     _run((name,), as_of)
@@ -118,7 +122,7 @@ def step(
 
 @app.command()
 def show(
-    rows: Annotated[int, typer.Option("--rows", help="Rows of the warning list to print.")] = 15,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of the warning list to print.")] = 15,
 ) -> None:
     """Print the published warning list, stages and funnel, and where every output lies."""
     from userops.show import show_published
@@ -144,7 +148,7 @@ def dbt(context: typer.Context, as_of: AsOf = None) -> None:
 
     settings = load_settings()
     with writer_lock(settings):
-        run_dbt(settings, _business_date(as_of, settings).as_of, command=context.args)
+        run_dbt(settings, business_date(as_of, settings), command=context.args)
 
 
 @app.command(
@@ -187,21 +191,17 @@ def print_error(error: UseropsError) -> None:
     errors.print(table, markup=False)
 
 
-def _business_date(as_of: str | None, settings: Settings) -> StepContext:
-    return StepContext(settings, parse_business_date(as_of) if as_of else yesterday(settings.tz))
-
-
 def _run(steps: Sequence[str], as_of: str | None, again: frozenset[str] = frozenset()) -> None:
     settings = load_settings()
     configure_logging(settings.log_format)
-    context = _business_date(as_of, settings)
+    context = StepContext(settings, business_date(as_of, settings))
     reports: list[tuple[str, StepReport]] = []
     failed: list[UseropsError] = []
     try:
         for number, name in enumerate(steps, start=1):
             errors.print(f"[bold cyan]({number}/{len(steps)}) {name}[/] as of {context.as_of}")
             try:
-                report = _take_again(context, again) if name == "ingest" and again else run_step(name, context)
+                report = run_step(name, context, step=_taking_again(again) if name == "ingest" and again else None)
             except UseropsError as error:
                 if name not in INDEPENDENT_STEPS:
                     raise
@@ -223,14 +223,10 @@ def _print_reports(reports: Sequence[tuple[str, StepReport]]) -> None:
             console.print(f"    {label}: {path}", highlight=False, soft_wrap=True)
 
 
-def _take_again(context: StepContext, again: frozenset[str]) -> StepReport:
+def _taking_again(again: frozenset[str]) -> Step:
     from userops.ingest.runner import stage_landing
 
-    with writer_lock(context.settings):
-        report = stage_landing(context, again=again)
-    for warning in report.warnings:
-        errors.print(warning, style="yellow", markup=False)
-    return report
+    return partial(stage_landing, again=again)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ Two variables are enough for a second, independent instance: `USEROPS_HOME` (dat
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -24,14 +26,28 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from userops.delivery.settings import DeliverySettings, secrets_in, variable
 from userops.errors import ConfigError
 from userops.lists.registry import Language
+from userops.postgresurl import read_postgres_url
 from userops.yamlfile import config_error, read_mapping
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+_PREFIX = "USEROPS_"
+#: Variables that are no settings: what dbt's project reads (userops.warehouse.dbt sets it for its children), and what
+#: the compose file does. Whoever loads .env into a shell has the latter there, too.
+_NO_SETTINGS = frozenset(
+    {"USEROPS_LAKE", "USEROPS_WAREHOUSE", "USEROPS_THREADS", "USEROPS_MEMORY_LIMIT"}
+    | {"USEROPS_HOME_DIR", "USEROPS_CONFIG_DIR", "USEROPS_UID", "USEROPS_GID"}
+)
 
 
 @cache
@@ -492,6 +508,13 @@ class PublishSettings(_Section):
         "v1.2.0", description="DuckDB storage version of the published file, for older readers"
     )
 
+    @field_validator("postgres_url")
+    @classmethod
+    def _readable_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            read_postgres_url(value.get_secret_value())
+        return value
+
 
 class ListSettings(_Section):
     """How the lists look that people open."""
@@ -503,7 +526,7 @@ class Settings(BaseSettings):
     """All settings of one instance."""
 
     model_config = SettingsConfigDict(
-        env_prefix="USEROPS_", env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
+        env_prefix=_PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
     )
 
     home: Path = Field(Path("var"), description="all data: landing, lake, warehouse, published")
@@ -564,7 +587,6 @@ class Paths:
     def __init__(self, home: Path, config: Path) -> None:
         self.home = home
         self.config = config
-        self.settings_file = config / "userops.yml"
         self.sources = config / "sources"
         self.funnels_file = config / "funnels.yml"
         self.tags_file = config / "tags.yml"
@@ -616,7 +638,7 @@ def load_settings(**overrides: Any) -> Settings:
     if not config_dir.is_dir():
         raise ConfigError(
             "USEROPS_CONFIG", f"no directory {config_dir}", "a directory with userops.yml",
-            "run from the project's root, or set USEROPS_CONFIG",
+            "create it, or set USEROPS_CONFIG to the directory that is meant",
         )  # fmt: skip
     file = config_dir / "userops.yml"
     document = read_mapping(file) if file.exists() else {}
@@ -631,11 +653,83 @@ def load_settings(**overrides: Any) -> Settings:
             str(file), f"key `{secret}`", "secrets in the environment, never in a file",
             f"remove it from the file, put it into {variable(secret)}, and renew it where the file was shared",
         )  # fmt: skip
+    variables = _variables()
     try:
         settings = Settings(**{**document, **overrides})
     except ValidationError as error:
-        raise config_error(error, file, Settings, document) from None
+        whole = _merged({**document, **overrides}, EnvSettingsSource(Settings)())
+        raise config_error(error, file, Settings, whole, variables) from None
+    except SettingsError:
+        whole_sections = [name for key, name in variables.items() if len(key) == 1]
+        raise ConfigError(
+            f"environment variable {' or '.join(whole_sections)}", "a text that is no JSON",
+            "one variable for each key of a section, such as USEROPS_CHURN__HORIZON_DAYS=60",
+            "put section and key, joined by __, into the variable's name",
+        ) from None  # fmt: skip
     return settings.model_copy(update={"home": home_dir, "config": config_dir})
+
+
+def make_home(settings: Settings) -> None:
+    """Make USEROPS_HOME where it is missing.
+
+    Raises:
+        ConfigError: it cannot be made, or not be written to.
+    """
+    home, reason = settings.home, "Permission denied"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if os.access(home, os.W_OK | os.X_OK):
+            return
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    raise ConfigError(
+        "USEROPS_HOME", f"{home}, where nothing can be written ({reason})", "a directory that this user may write to",
+        "correct its owner and rights, or set USEROPS_HOME to another directory",
+    )  # fmt: skip
+
+
+def _variables() -> dict[tuple[int | str, ...], str]:
+    """Return the names of the USEROPS_* variables that are set, by the key of the settings that each of them sets.
+
+    Raises:
+        ConfigError: a variable sets nothing. Without a word, a mistyped limit would be the default.
+    """
+    found: dict[tuple[int | str, ...], str] = {}
+    for name in (name for name, value in os.environ.items() if name.upper().startswith(_PREFIX) and value):
+        key = tuple(name[len(_PREFIX) :].lower().split("__"))
+        if key[0] in Settings.model_fields:
+            found[key] = name
+        elif name not in _NO_SETTINGS and not name.startswith("USEROPS_ENV"):
+            close = _nearest_variable(key)
+            raise ConfigError(
+                f"environment variable {name}", "a name that no setting has",
+                f"{_PREFIX}<SECTION>__<KEY> for a key of userops.yml, or {_PREFIX}HOME, {_PREFIX}CONFIG, "
+                f"{_PREFIX}LOG_FORMAT",
+                f"did you mean {close}?" if close else f"unset {name}",
+            )  # fmt: skip
+    return found
+
+
+def _nearest_variable(key: Sequence[str]) -> str | None:
+    """Return the variable that was probably meant by one whose section, or name, no setting has."""
+    section = difflib.get_close_matches(key[0], Settings.model_fields, n=1)
+    if section:
+        return variable(".".join([section[0], *key[1:]]))
+    dotted = (f"{name}.{inner}" for name, field in Settings.model_fields.items() for inner in _keys(field.annotation))
+    close = difflib.get_close_matches(".".join(key), list(dotted), n=1, cutoff=0.75)
+    return variable(close[0]) if close else None
+
+
+def _keys(section: Any) -> list[str]:
+    return list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `below` with the values of `above` in it or over it, section by section."""
+    return dict(below) | {
+        key: _merged(below[key], value) if isinstance(value, Mapping) and isinstance(below.get(key), Mapping) else value
+        for key, value in above.items()
+    }
 
 
 def _resolve(path: str | Path) -> Path:

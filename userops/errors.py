@@ -39,6 +39,10 @@ class UseropsError(Exception):
         super().__init__(f"{where}: found {found}; expected {expected}. What to do: {fix}")
 
 
+class PassingError(UseropsError):
+    """Something that may pass by itself, a lock or a server that does not answer: the same call may work later."""
+
+
 class ConfigError(UseropsError):
     """A configuration file or environment variable cannot be used."""
 
@@ -59,12 +63,16 @@ class PublishError(UseropsError):
     """The marts could not be published; what was published before is still served."""
 
 
+class PublishDelayedError(PublishError, PassingError):
+    """The marts could not be published because a server does not answer, or the disk is full."""
+
+
 class DeliveryError(UseropsError):
     """A list could not be sent; it stays published, and what reached others is not sent again."""
 
 
-class DeliveryDelayedError(DeliveryError):
-    """A list could not be sent because a server is unreachable or busy: the same call may work later."""
+class DeliveryDelayedError(DeliveryError, PassingError):
+    """A list could not be sent because a server is unreachable or busy."""
 
 
 class ModelError(UseropsError):
@@ -75,5 +83,5 @@ class TooLittleHistoryError(ModelError):
     """There is not enough to learn a churn model from yet; more history mends it."""
 
 
-class LockedError(UseropsError):
+class LockedError(PassingError):
     """Another userops process is writing to the same USEROPS_HOME."""

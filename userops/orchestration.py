@@ -13,14 +13,16 @@ from typing import Any, TypeVar
 
 from userops.business_date import business_date_of
 from userops.config import PROJECT_ROOT, Settings, load_settings
-from userops.errors import DeliveryDelayedError, LockedError, UseropsError
+from userops.errors import PassingError, UseropsError
 from userops.steps import StepContext, run_step
 
 WRITER_POOL = "duckdb_writer"
 #: Airflow's own pool, for tasks that do not open the warehouse file.
 READER_POOL = "default_pool"
 
-#: A task waits 1, 2, 4 minutes between tries: long enough for a lock to clear or a disk to be mended.
+#: Each try of a task waits so long for another writer: a long load by hand must not cost the night.
+LOCK_PATIENCE_SECONDS = 3600
+#: A task waits 1, 2, 4 minutes between tries: long enough for a server to start again or a disk to be mended.
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "data-engineering",
     "retries": 3,
@@ -101,11 +103,12 @@ def run_task_step(name: str, data_interval_end: datetime | None, source: str | N
     Raises:
         AirflowFailException: bad configuration, bad input, a failed gate, a red source: a second try would fail in
             the same way.
-        LockedError: another writer is at work; Airflow tries again.
-        DeliveryDelayedError: a mail server or a chat platform does not answer; Airflow tries again.
+        PassingError: a database, mail server or chat platform does not answer, or another writer is at work for
+            longer than LOCK_PATIENCE_SECONDS; Airflow tries again.
     """
     return _for_business_date(
-        data_interval_end, lambda context: run_step(name, replace(context, source=source)).as_dict()
+        data_interval_end,
+        lambda context: run_step(name, replace(context, source=source), LOCK_PATIENCE_SECONDS).as_dict(),
     )
 
 
@@ -118,7 +121,7 @@ def _for_business_date(data_interval_end: datetime | None, work: Callable[[StepC
     try:
         settings = load_settings()
         return work(StepContext(settings, business_date_of(data_interval_end, settings.tz)))
-    except (LockedError, DeliveryDelayedError):
+    except PassingError:
         raise
     except UseropsError as error:
         raise AirflowFailException(f"{type(error).__name__}: {error}") from error

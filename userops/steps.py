@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from filelock import FileLock, Timeout
 
-from userops.config import Settings
+from userops.config import Settings, make_home
 from userops.errors import LockedError, UseropsError
 
 log = structlog.get_logger(__name__)
@@ -113,18 +113,22 @@ def all_step_names() -> set[str]:
     return set(_OWN_STEPS) | {point.name for point in entry_points(group="userops.steps")}
 
 
-def run_step(name: str, context: StepContext) -> StepReport:
+def run_step(name: str, context: StepContext, patience_seconds: float = 0, step: Step | None = None) -> StepReport:
     """Run one step, under the writer's lock unless it only reads, and log what it did.
+
+    Args:
+        patience_seconds: how long to wait for another writer.
+        step: what to run in place of the step of that name.
 
     Raises:
         UseropsError: whatever the step raises.
         LockedError: another process is writing to this USEROPS_HOME.
     """
-    step = find_step(name)
+    step = step or find_step(name)
     started = time.monotonic()
     about = {"step": name} if context.source is None else {"step": name, "source": context.source}
     log.info("step started", **about, as_of=context.as_of.isoformat())
-    with nullcontext() if name in _READING_STEPS else writer_lock(context.settings):
+    with nullcontext() if name in _READING_STEPS else writer_lock(context.settings, patience_seconds):
         report = step(context)
     for warning in report.warnings:
         log.warning(warning, **about)
@@ -139,16 +143,22 @@ def run_step(name: str, context: StepContext) -> StepReport:
 
 
 @contextmanager
-def writer_lock(settings: Settings, timeout_seconds: float = 0) -> Iterator[None]:
+def writer_lock(settings: Settings, patience_seconds: float = 0) -> Iterator[None]:
     """Hold the only permission to write below USEROPS_HOME; the lock dies with its process.
 
     Raises:
-        LockedError: somebody else holds it.
+        ConfigError: nothing can be written below USEROPS_HOME.
+        LockedError: somebody else holds it, for longer than `patience_seconds`.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(settings.paths.lock_file, timeout=timeout_seconds)
+    make_home(settings)
+    lock = FileLock(settings.paths.lock_file)
     try:
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if patience_seconds:
+                log.info("waiting for another writer", lock=str(settings.paths.lock_file), seconds=patience_seconds)
+            lock.acquire(timeout=patience_seconds)
     except Timeout:
         raise LockedError(
             str(settings.paths.lock_file), "another userops process writing here", "one writer at a time",

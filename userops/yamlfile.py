@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -46,23 +46,39 @@ def load_model(path: Path, model: type[M]) -> M:
         raise config_error(error, path, model, document) from None
 
 
-def config_error(error: ValidationError, path: Path, model: type[BaseModel], document: dict[str, Any]) -> ConfigError:
-    """Turn pydantic's errors about `path` into one readable ConfigError."""
+def config_error(
+    error: ValidationError,
+    path: Path,
+    model: type[BaseModel],
+    document: dict[str, Any],
+    variables: Mapping[Key, str] | None = None,
+) -> ConfigError:
+    """Turn pydantic's errors about `path`, and about values of the environment, into one readable ConfigError.
+
+    Args:
+        document: what was validated, with the values of the environment in it.
+        variables: names of environment variables by the key that each of them sets.
+    """
     lines = _line_numbers(path)
     found, expected, fixes = [], [], []
-    first_line: int | None = None
+    places: list[str] = []
     for item in error.errors():
         key = tuple(part for part in item["loc"] if not _is_tag(part, document, item["loc"]))
         dotted = ".".join(str(part) for part in key) or "(top level)"
         line = _nearest_line(lines, key)
-        first_line = first_line or line
-        at = f"line {line}, key `{dotted}`" if line else f"key `{dotted}`"
+        named = [name for of, name in (variables or {}).items() if of[: len(key)] == key or of == key[: len(of)]]
+        if named:
+            at = f"{' and '.join(named)} (key `{dotted}`)"
+            places.append(f"environment variable {named[0]}")
+        else:
+            at = f"line {line}, key `{dotted}`" if line else f"key `{dotted}`"
+            places.append(f"{path}:{line}" if line else str(path))
         if item["type"] == "extra_forbidden":
             known = _known_keys(model, key[:-1])
             close = difflib.get_close_matches(str(key[-1]), known, n=1)
             found.append(f"{at}: unknown key")
             expected.append(f"one of {', '.join(known)}" if known else "no such key")
-            fixes.append(f"did you mean `{close[0]}`?" if close else f"remove `{dotted}`")
+            fixes.append(f"did you mean `{close[0]}`?" if close else f"remove `{named[0] if named else dotted}`")
         elif item["type"] == "missing":
             found.append(f"{at}: nothing")
             expected.append("a value (required)")
@@ -70,8 +86,8 @@ def config_error(error: ValidationError, path: Path, model: type[BaseModel], doc
         else:
             found.append(f"{at}: {_short(_without_secrets(item.get('input'), _annotation(model, key)))}")
             expected.append(item["msg"].removeprefix("Value error, "))
-            fixes.append(f"correct `{dotted}`")
-    where = f"{path}:{first_line}" if first_line else str(path)
+            fixes.append(f"correct `{named[0] if named else dotted}`")
+    where = next((place for place in places if place != str(path)), str(path))
     return ConfigError(where, "; ".join(found), "; ".join(dict.fromkeys(expected)), "; ".join(dict.fromkeys(fixes)))
 
 

@@ -6,7 +6,6 @@ from expectations.checks import Suite, between, no_rows, where
 from expectations.tables import Tables
 
 _COHORT = "funnel_id, cohort_date, segment_type, segment_value"
-_AARRR_COHORT = "cohort_month, segment_type, segment_value"
 
 
 def suites(tables: Tables) -> list[Suite]:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from userops.config import Settings
-from userops.errors import ConfigError, UseropsError
+from userops.errors import ConfigError, LockedError, UseropsError
 from userops.ingest.control import csv_rows
 from userops.ingest.lake import write_control_table
 from userops.ingest.sources import did_you_mean
@@ -26,6 +26,7 @@ from userops.ingest.sources import did_you_mean
 LISTS = ("churn_warning", "winback")
 BOTH = "both"
 ACTIONS = ("add", "remove")
+_LOCK_SECONDS = 10
 COLUMNS = ("list", "user_id", "action", "from", "until", "by", "note")
 
 
@@ -108,7 +109,8 @@ def decide(settings: Settings, decision: Decision) -> list[Decision]:
         The decisions that were ended by it, as they are now.
 
     Raises:
-        ConfigError: the file, or the decision, cannot be used.
+        ConfigError: the file, or the decision, cannot be used, or the file not be written.
+        LockedError: somebody else is changing the file.
         UseropsError: a decision on the same user begins on that day or later.
     """
     _check(decision, "the new decision")
@@ -137,7 +139,8 @@ def end(settings: Settings, user_id: str, list_name: str, on: date) -> list[Deci
         The decisions as they were before.
 
     Raises:
-        ConfigError: the file cannot be used.
+        ConfigError: the file cannot be used, or not be written.
+        LockedError: somebody else is changing it.
         UseropsError: there is no such decision.
     """
     with _edited(settings) as decisions:
@@ -163,17 +166,32 @@ def end(settings: Settings, user_id: str, list_name: str, on: date) -> list[Deci
 
 @contextmanager
 def _edited(settings: Settings) -> Iterator[list[Decision]]:
-    """Give the decisions to be changed and write them back in one step; an error leaves the file as it was."""
+    """Give the decisions to be changed and write them back in one step; an error leaves the file as it was.
+
+    Raises:
+        ConfigError: the file cannot be used, or not be written.
+        LockedError: somebody else has been changing it for ten seconds.
+    """
     file = settings.paths.manual_list_file
-    with FileLock(file.with_name(f".{file.name}.lock"), timeout=10):
-        decisions = load_decisions(settings)
-        yield decisions
-        unfinished = file.with_name(f".{file.name}.unfinished")
-        with unfinished.open("w", encoding="utf-8", newline="") as target:
-            writer = csv.writer(target, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows(_fields(decision) for decision in decisions)
-        unfinished.replace(file)
+    try:
+        with FileLock(file.with_name(f".{file.name}.lock"), timeout=_LOCK_SECONDS):
+            decisions = load_decisions(settings)
+            yield decisions
+            unfinished = file.with_name(f".{file.name}.unfinished")
+            with unfinished.open("w", encoding="utf-8", newline="") as target:
+                writer = csv.writer(target, lineterminator="\n")
+                writer.writerow(COLUMNS)
+                writer.writerows(_fields(decision) for decision in decisions)
+            unfinished.replace(file)
+    except Timeout:
+        raise LockedError(
+            str(file), "another process changing it", "one change at a time", "run the command again in a moment"
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            str(file), f"a file that cannot be written ({error.strerror})", "a directory that this user may write to",
+            "correct its rights; in the compose file /config is read-only: change it on the host",
+        ) from None  # fmt: skip
 
 
 def _fields(decision: Decision) -> Sequence[str]:

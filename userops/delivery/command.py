@@ -9,21 +9,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from userops.business_date import parse_business_date, yesterday
+from userops.business_date import parse_business_date
 from userops.config import Settings, load_settings
 from userops.ingest.ledger import open_ledger
 from userops.log import configure_logging
+from userops.terminal import AsOf, business_date, print_table
 
 console = Console()
-#: Width of tables, in characters, when the output is no terminal.
-_WIDE = 200
 _SHOWN = 200
 
 
 def deliver_command(
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Business date YYYY-MM-DD; yesterday when left out.")
-    ] = None,
+    as_of: AsOf = None,
     again: Annotated[bool, typer.Option("--again", help="Send what arrived already once more, marked so.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would go where.")] = False,
     status: Annotated[
@@ -38,7 +35,7 @@ def deliver_command(
     if status:
         _print_status(settings, parse_business_date(as_of) if as_of else None)
         return
-    day = parse_business_date(as_of) if as_of else yesterday(settings.tz)
+    day = business_date(as_of, settings)
     if not settings.delivery.is_on:
         console.print("Delivery is off: see `delivery:` in userops.yml. 未启用投递，见 userops.yml 的 delivery。")
         return
@@ -48,7 +45,7 @@ def deliver_command(
         for item in planned:
             destination = item.destination
             table.add_row(destination.list_name, destination.name, f"{len(item.content.rows):,}", item.action)
-        _print(table)
+        print_table(table)
     else:
         report = send_lists(settings, day, again)
         warnings = report.warnings
@@ -74,7 +71,7 @@ def _print_status(settings: Settings, day: date | None) -> None:
             sent_at,
             delivery.error or "",
         )
-    _print(table)
+    print_table(table)
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:
@@ -82,7 +79,3 @@ def _table(title: str, columns: tuple[str, ...]) -> Table:
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
-
-
-def _print(table: Table) -> None:
-    (console if console.is_terminal else Console(width=_WIDE)).print(table, markup=False)

@@ -15,7 +15,7 @@ import structlog
 from filelock import FileLock, Timeout
 
 from userops.business_date import yesterday
-from userops.config import Settings
+from userops.config import Settings, make_home
 from userops.delivery.mail import Attachment, Mailer, make_mail
 from userops.delivery.notice import make_notice
 from userops.delivery.plan import Planned, plan
@@ -105,7 +105,7 @@ def _planned(settings: Settings, as_of: date, ledger: Ledger, again: bool) -> tu
 
 def _one_at_a_time(settings: Settings) -> AbstractContextManager[object]:
     """Two processes that plan at the same time would both send."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings)
     lock = FileLock(settings.paths.delivery_lock_file, timeout=_LOCK_WAIT_SECONDS)
     try:
         return lock.acquire()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from userops.business_date import parse_business_date, yesterday
 from userops.config import PROJECT_ROOT, load_settings
 from userops.docs.conventions import RULES, check_conventions
 from userops.docs.pages import check_pages, dictionaries, readmes, write_pages
 from userops.docs.project import parse_project
+from userops.terminal import AsOf, business_date
 
 docs_app = typer.Typer(name="docs", help="Write and check what the dbt project says of itself.", no_args_is_help=True)
 _console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -48,7 +47,7 @@ def lineage() -> None:
 
 @docs_app.command()
 def site(
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Business date YYYY-MM-DD; default yesterday.")] = None,
+    as_of: AsOf = None,
 ) -> None:
     """Build dbt's documentation site of this instance into USEROPS_HOME/docs_site/index.html, readable offline."""
     from userops.docs.site import build_site
@@ -56,7 +55,7 @@ def site(
 
     settings = load_settings()
     with writer_lock(settings):
-        page = build_site(settings, parse_business_date(as_of) if as_of else yesterday(settings.tz))
+        page = build_site(settings, business_date(as_of, settings))
     _console.print(f"documentation site: {page}")
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,21 +14,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from userops.business_date import parse_business_date, yesterday
 from userops.config import Settings, load_settings
 from userops.errors import UseropsError
 from userops.ingest import quarantine, retire
+from userops.ingest.control import write_batches
 from userops.ingest.ledger import COMMITTED, FAILED, STAGED, Batch, LandingPath, Ledger, SourceNote, open_ledger
 from userops.ingest.loading import load_staged
 from userops.ingest.notes import notes_of_last_run
 from userops.ingest.quarantine import Selection
+from userops.ingest.sources import read_sources
 from userops.ingest.staging import stage_again
 from userops.steps import StepContext, find_step, writer_lock
+from userops.terminal import AsOf, business_date, print_table
 
 quarantine_app = typer.Typer(help="Refused rows: list, show, retry, drop.", no_args_is_help=True)
 console = Console()
-#: Width of tables, in characters, when the output is no terminal.
-_WIDE = 240
 _ROWS = ("rows_read", "rows_loaded", "rows_deduplicated", "rows_quarantined", "rows_filtered")
 _PERSONAL = "Quarantined rows may hold personal data: do not share this output. 隔离数据可能含个人信息，请勿外传。"
 
@@ -37,15 +38,23 @@ FileOption = Annotated[
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only rows refused for this reason code.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-AsOfOption = Annotated[str | None, typer.Option("--as-of", help="Business date YYYY-MM-DD; yesterday when left out.")]
 
 
 def print_status(settings: Settings, source: str | None, as_json: bool) -> None:
-    """Print every file of the ledger with its batch, state and rows by fate, then the notes of the last run."""
+    """Print every file of the ledger with its batch, state and rows by fate, then the notes of the last run.
+
+    Raises:
+        ConfigError: neither the configuration nor the ledger knows a source of that name.
+    """
     with open_ledger(settings) as ledger:
-        batches = [batch for batch in ledger.batches() if source in (None, batch.source)]
+        batches, notes = ledger.batches(), notes_of_last_run(ledger)
         landing = ledger.landing()
-        notes = [note for note in notes_of_last_run(ledger) if source in (None, note.source)]
+    if source is not None:
+        known = {batch.source for batch in batches} | {note.source for note in notes}
+        if source not in known and source not in (sources := read_sources(settings)).names:
+            sources.named(source)  # which says what there is
+        batches = [batch for batch in batches if batch.source == source]
+        notes = [note for note in notes if note.source == source]
     if as_json:
         files = [{**asdict(batch), "vanished_on": _vanished_on(batch, landing)} for batch in batches]
         _print_json({"files": files, "notes": [asdict(note) for note in notes]})
@@ -70,7 +79,7 @@ def list_command(source: SourceOption = None, file: FileOption = None, as_json: 
     table = _table("Rows in quarantine", columns, right=("rows",))
     for group in groups:
         table.add_row(*(_text(getattr(group, name)) for name in columns))
-    _print_table(table)
+    print_table(table)
     console.print(f"{sum(group.rows for group in groups):,} rows. See them: userops quarantine show")
 
 
@@ -105,10 +114,10 @@ def show_command(
 
 
 @quarantine_app.command("retry")
-def retry_command(source: SourceOption = None, file: FileOption = None, as_of: AsOfOption = None) -> None:
+def retry_command(source: SourceOption = None, file: FileOption = None, as_of: AsOf = None) -> None:
     """Take whole files again whose rows are in quarantine, under the source YAML of now; each replaces its own rows."""
     settings = load_settings()
-    context = StepContext(settings, parse_business_date(as_of) if as_of else yesterday(settings.tz))
+    context = StepContext(settings, business_date(as_of, settings))
     with writer_lock(settings):
         with open_ledger(settings) as ledger:
             before = quarantine.quarantined_batches(ledger, Selection(source, file))
@@ -119,9 +128,9 @@ def retry_command(source: SourceOption = None, file: FileOption = None, as_of: A
         wanted: dict[str, set[str]] = {}
         for batch in before:
             wanted.setdefault(batch.source, set()).add(batch.file_path)
-        stage_again(context, wanted)
-        find_step("gate_lake")(context)
-        load_staged(context)
+        for step in (partial(stage_again, wanted=wanted), find_step("gate_lake"), load_staged):
+            for warning in step(context).warnings:
+                console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
         with open_ledger(settings) as ledger:
             after = {(batch.source, batch.file_path): batch for batch in ledger.batches(COMMITTED)}
             _refuse_failures(ledger, wanted)
@@ -161,7 +170,7 @@ def drop_command(
         dropped = quarantine.drop(settings, ledger, selection)
         if not ledger.batches(STAGED):  # else files of theirs may lie in raw: `load` finishes everything
             retire.finish_retirements(settings, ledger)
-            rewrite_batches(settings, ledger)
+            write_batches(settings, ledger)
     console.print(f"{dropped:,} rows dropped; they count as filtered now", highlight=False)
 
 
@@ -177,13 +186,6 @@ def _refuse_failures(ledger: Ledger, wanted: Mapping[str, Collection[str]]) -> N
         )
 
 
-def rewrite_batches(settings: Settings, ledger: Ledger) -> None:
-    """Bring the control tables that dbt reads in line with the ledger."""
-    from userops.ingest.control import write_batches
-
-    write_batches(settings, ledger)
-
-
 def _status_table(batches: Sequence[Batch], landing: dict[tuple[str, str], LandingPath]) -> None:
     columns = ("source", "file", "bytes", "sha256", "state", *_ROWS, "batch", "take", "staged", "committed")
     table = _table("What was taken from every file (times UTC)", columns, right=("bytes", *_ROWS, "batch", "take"))
@@ -196,7 +198,7 @@ def _status_table(batches: Sequence[Batch], landing: dict[tuple[str, str], Landi
             batch.staged_at, batch.committed_at,
         )  # fmt: skip
         table.add_row(*(_text(value) for value in values))
-    _print_table(table)
+    print_table(table)
 
 
 def _notes_table(notes: Sequence[SourceNote]) -> None:
@@ -205,7 +207,7 @@ def _notes_table(notes: Sequence[SourceNote]) -> None:
     table = _table(f"Notes of {notes[0].as_of_date}", ("source", "step", "severity", "kind", "message"))
     for note in notes:
         table.add_row(note.source, note.step, note.severity, note.kind, note.message)
-    _print_table(table)
+    print_table(table)
 
 
 def _print_retried(before: Collection[Batch], after: dict[tuple[str, str], Batch]) -> None:
@@ -215,7 +217,7 @@ def _print_retried(before: Collection[Batch], after: dict[tuple[str, str], Batch
         new = after.get((batch.source, batch.file_path), batch)
         counts = (batch.rows_quarantined, new.rows_quarantined, batch.rows_loaded, new.rows_loaded)
         table.add_row(batch.source, batch.file_path, *(f"{count:,}" for count in counts))
-    _print_table(table)
+    print_table(table)
     left = sum(after.get((batch.source, batch.file_path), batch).rows_quarantined for batch in before)
     total = sum(batch.rows_quarantined for batch in before)
     console.print(f"{total:,} rows were in quarantine, {left:,} are now", highlight=False)
@@ -233,12 +235,6 @@ def _table(title: str, columns: Sequence[str], right: Sequence[str] = ()) -> Tab
             column.strip().removeprefix("rows_"), justify="right" if column in right else "left", overflow="fold"
         )
     return table
-
-
-def _print_table(table: Table) -> None:
-    """Print a table as wide as the terminal is; where there is none, wide enough for paths to stay whole."""
-    wide = console if console.is_terminal else Console(width=_WIDE)
-    wide.print(table, markup=False)
 
 
 def _text(value: Any) -> str:

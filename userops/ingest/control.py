@@ -211,17 +211,17 @@ def _read_unbind(file: Path) -> list[dict[str, str]]:
 
 
 def _read_taxonomy(file: Path) -> list[dict[str, Any]]:
-    rows = [_taxonomy_row(where, row) for where, row in csv_rows(file, _columns("event_taxonomy"))]
-    seen: set[str] = set()
-    for row in rows:
-        if row["event_name"] in seen:
+    rows: list[dict[str, Any]] = []
+    first_line: dict[str, str] = {}
+    for where, line in csv_rows(file, _columns("event_taxonomy")):
+        row = _taxonomy_row(where, line)
+        earlier = first_line.setdefault(row["event_name"], where)
+        if earlier != where:
             raise ConfigError(
-                str(file),
-                f"`{row['event_name']}` twice",
-                "every event name once",
-                f"keep one line of `{row['event_name']}`",
-            )
-        seen.add(row["event_name"])
+                where, f"`{row['event_name']}`, which {earlier} has too", "every event name once",
+                "remove one of the two lines",
+            )  # fmt: skip
+        rows.append(row)
     return rows
 
 

@@ -19,7 +19,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -49,11 +48,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
 
-from userops.config import Settings
-from userops.errors import ConfigError, UseropsError
+from userops.config import Settings, make_home
+from userops.errors import ConfigError, PassingError, UseropsError
+from userops.postgresurl import EXPECTED, PostgresUrl, read_postgres_url
 
 STAGED, COMMITTED, FAILED, RETIRING, RETIRED = "staged", "committed", "failed", "retiring", "retired"
 #: States of batches whose numbers are final: they have, or had, rows in the lake.
@@ -164,6 +164,10 @@ _deliveries = Table(
 
 class LedgerError(UseropsError):
     """The ledger cannot be opened, read or written."""
+
+
+class LedgerUnavailableError(LedgerError, PassingError):
+    """The ledger's server does not answer or lets nobody in now, or another process writes to the ledger for long."""
 
 
 @dataclass(frozen=True)
@@ -293,11 +297,12 @@ class Ledger:
         """Open the ledger; missing tables, and columns that an older version did not have, are added.
 
         Raises:
-            ConfigError: `ledger.url` is no PostgreSQL URL.
-            LedgerError: the ledger cannot be opened.
+            ConfigError: `ledger.url` is no PostgreSQL URL, or nothing can be written below USEROPS_HOME.
+            LedgerError: the ledger cannot be opened (LedgerUnavailableError: now).
         """
-        self.url = _url(settings)
-        self._secret = self.url.password
+        self.url, self._server = _url(settings)
+        if _is_sqlite(self.url):
+            make_home(settings)
         self._engine = _engine(self.url)
         try:
             self._prepare()
@@ -308,7 +313,7 @@ class Ledger:
     @property
     def where(self) -> str:
         """The ledger's address, without a password."""
-        return str(self.url.database) if _is_sqlite(self.url) else self.url.render_as_string(hide_password=True)
+        return str(self.url.database) if _is_sqlite(self.url) else self.url.set(query={}).render_as_string()
 
     def close(self) -> None:
         """Close every connection."""
@@ -615,9 +620,10 @@ class Ledger:
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
             found = " ".join(str(cause).split()) or type(cause).__name__
-            if self._secret:
-                found = found.replace(str(self._secret), "***")
-            raise LedgerError(
+            if self._server is not None:
+                found = self._server.masked(found)
+            kind = LedgerUnavailableError if _may_pass(error) else LedgerError
+            raise kind(
                 self.where,
                 f"{type(cause).__name__}: {found}",
                 "a ledger that can be read and written",
@@ -658,7 +664,7 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
 
     Raises:
         ConfigError: `ledger.url` is no PostgreSQL URL.
-        LedgerError: the ledger cannot be opened.
+        LedgerError: the ledger cannot be opened (LedgerUnavailableError: now).
     """
     ledger = Ledger(settings)
     try:
@@ -667,21 +673,28 @@ def open_ledger(settings: Settings) -> Iterator[Ledger]:
         ledger.close()
 
 
-def _url(settings: Settings) -> URL:
+def _url(settings: Settings) -> tuple[URL, PostgresUrl | None]:
     if settings.ledger.url is None:
-        return URL.create("sqlite", database=str(settings.paths.ledger_db))
-    expected = "a URL such as postgresql+psycopg2://user:password@host:5432/database"
-    where, fix = (
-        "USEROPS_LEDGER__URL (key `ledger.url`)",
-        "correct it, or leave it out: the ledger is a SQLite file then",
-    )
+        return URL.create("sqlite", database=str(settings.paths.ledger_db)), None
+    given = settings.ledger.url.get_secret_value()
     try:
-        url = make_url(settings.ledger.url.get_secret_value())
-    except ArgumentError:
-        raise ConfigError(where, "a text that is no URL", expected, fix) from None
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise ConfigError(where, f"a URL that begins with {url.drivername}://", expected, fix)
-    return url.set(drivername="postgresql+psycopg2")
+        server = read_postgres_url(given, with_driver=True)
+        return make_url(given).set(drivername="postgresql+psycopg2"), server
+    except (ValueError, ArgumentError):
+        raise ConfigError(
+            "USEROPS_LEDGER__URL (key `ledger.url`)", "a text that is no such URL", EXPECTED,
+            "correct it, or leave it out: the ledger is a SQLite file then",
+        ) from None  # fmt: skip
+
+
+def _may_pass(error: SQLAlchemyError) -> bool:
+    """Whether the database is away or busy; psycopg2 calls that, and what is refused at the door, operational."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    errorname = getattr(error.orig, "sqlite_errorname", None)
+    return isinstance(error, OperationalError) if errorname is None else errorname.startswith("SQLITE_BUSY")
 
 
 def _is_sqlite(url: URL) -> bool:
@@ -693,7 +706,6 @@ def _engine(url: URL) -> Engine:
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10}).execution_options(
             schema_translate_map={None: SCHEMA}
         )
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": _SQLITE_WAIT_SECONDS})
     event.listen(engine, "connect", _durable_wal)
     event.listen(engine, "begin", _begin)

@@ -5,6 +5,7 @@ Quarantined rows may hold personal data: they are returned or exported only when
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ COLUMNS = (
 )  # fmt: skip
 #: A refused row may have several reasons, joined by this.
 _BETWEEN_REASONS = "; "
+_BYTE_ORDER_MARK = "\ufeff"
 _FORMULA = r"^[=+\-@\t\r\n]"
 
 
@@ -123,22 +125,43 @@ def export(
         else name
         for name in COLUMNS
     )
+    first = COLUMNS[0]  # the file begins with the name of this column
+    shown = f'{first} as "{_BYTE_ORDER_MARK}{first}", * exclude ({first})' if kind == "csv" else "*"
     form = "format csv, header" if kind == "csv" else "format json"
-    try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    except OSError as error:
-        raise UseropsError(
-            str(target), f"a file that cannot be made ({error.strerror})", "a new file in an existing folder",
-            "choose another name",
-        ) from None  # fmt: skip
-    with _rows(settings, quarantined_batches(ledger, selection), selection) as connection:
+    with (
+        _made_whole(target) as unfinished,
+        _rows(settings, quarantined_batches(ledger, selection), selection) as connection,
+    ):
         done = connection.execute(
-            f"copy (select {values} from refused order by source, file_path, record_number) "
-            f"to {literal(target)} ({form}, use_tmp_file false)"
+            f"copy (select {shown} from (select {values} from refused) order by source, file_path, record_number) "
+            f"to {literal(unfinished)} ({form}, use_tmp_file false)"
         ).fetchall()
-    if kind == "csv":
-        target.write_bytes(b"\xef\xbb\xbf" + target.read_bytes())
     return int(done[0][0])
+
+
+@contextmanager
+def _made_whole(target: Path) -> Iterator[Path]:
+    """Give the path of an empty file that only its owner can read, to be filled; once it is whole it becomes `target`.
+
+    Raises:
+        UseropsError: `target` exists already, or cannot be written.
+    """
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    try:
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        unfinished.unlink(missing_ok=True)
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        yield unfinished
+        unfinished.replace(target)
+    except (OSError, duckdb.IOException) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UseropsError(
+            str(target), f"a file that cannot be made ({reason})", "a new file in an existing folder, and room for it",
+            "choose another name or another disk",
+        ) from None  # fmt: skip
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def ending(settings: Settings, ledger: Ledger, selection: Selection) -> list[str]:

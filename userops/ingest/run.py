@@ -17,17 +17,6 @@ from userops.steps import StepContext
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far reading the landing files is; `current` is the path just done, relative to landing/."""
-
-    files_done: int
-    files: int
-    bytes_done: int
-    bytes: int
-    current: str
-
-
-@dataclass(frozen=True)
 class HashedFile:
     """A landing file and what it holds; `size` and `mtime_ns` are those from before its bytes were read."""
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from userops.config import Settings
 from userops.ingest.ledger import Batch, open_ledger
 from userops.ingest.loading import load_staged
-from userops.ingest.run import Progress
 from userops.ingest.staging import stage_again, stage_landing
 
-__all__ = ["Progress", "load_staged", "reconciliation", "stage_again", "stage_landing"]
+__all__ = ["load_staged", "reconciliation", "stage_again", "stage_landing"]
 
 
 def reconciliation(settings: Settings) -> list[Batch]:

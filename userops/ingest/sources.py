@@ -364,7 +364,7 @@ def read_sources(settings: Settings) -> Sources:
             str(settings.paths.sources),
             "no source YAML",
             "at least one file *.yml that describes an export",
-            "write one (docs: sources), or point USEROPS_CONFIG at the directory that has them",
+            "propose one with `userops onboard FILE`, or point USEROPS_CONFIG at the directory that has them",
         )
     read = [(file, _read_source(file, settings)) for file in files]
     claims: dict[str, list[tuple[Path, Source | BrokenSource]]] = {}
@@ -391,18 +391,6 @@ def _namesakes(name: str, claimants: Sequence[tuple[Path, Source | BrokenSource]
     )
     stops = any(item.on_failure == "stop_day" for _, item in claimants)
     return BrokenSource(name, error, "stop_day" if stops else "continue")
-
-
-def load_sources(settings: Settings) -> list[Source]:
-    """Read every source YAML of the configuration directory, ordered by source name.
-
-    Raises:
-        ConfigError: there is none, one cannot be used, or two have the same name.
-    """
-    sources = read_sources(settings)
-    for broken in sources.broken:
-        raise broken.error
-    return sources.usable
 
 
 def _read_source(file: Path, settings: Settings) -> Source | BrokenSource:

@@ -19,7 +19,7 @@ from userops.ingest.listing import list_source
 from userops.ingest.notes import NoteBook
 from userops.ingest.plan import Take, plan_source
 from userops.ingest.readers import LandingFile, sha256_of
-from userops.ingest.run import Feed, HashedFile, IngestRun, Progress
+from userops.ingest.run import Feed, HashedFile, IngestRun
 from userops.ingest.sources import Source, Sources, read_sources
 from userops.ingest.stage import failed_batch, stager
 from userops.ingest.telling import note_mappings, note_staged, note_still_held, staged_report
@@ -33,7 +33,6 @@ _LOG_SECONDS = 10.0
 
 def stage_landing(
     context: StepContext,
-    progress: Callable[[Progress], None] | None = None,
     again: Collection[str] = frozenset(),
 ) -> StepReport:
     """Stage every landing file whose bytes are not in the lake.
@@ -51,13 +50,12 @@ def stage_landing(
     sources = read_sources(context.settings)
     for name in again:
         sources.named(name)
-    return _stage(context, sources, progress, lambda feed: feed.files if feed.source.source in again else ())
+    return _stage(context, sources, lambda feed: feed.files if feed.source.source in again else ())
 
 
 def stage_again(
     context: StepContext,
     wanted: Mapping[str, Collection[str]],
-    progress: Callable[[Progress], None] | None = None,
 ) -> StepReport:
     """Stage just these landing files (paths by source name), also when their bytes are in the lake.
 
@@ -67,13 +65,12 @@ def stage_again(
     """
     sources = read_sources(context.settings)
     chosen = [sources.named(name).model_copy(update={"on_failure": "stop_day"}) for name in sorted(wanted)]
-    return _stage(context, Sources(chosen), progress, lambda feed: wanted[feed.source.source], wanted)
+    return _stage(context, Sources(chosen), lambda feed: wanted[feed.source.source], wanted)
 
 
 def _stage(
     context: StepContext,
     sources: Sources,
-    progress: Callable[[Progress], None] | None,
     again: Callable[[Feed], Collection[str]],
     only: Mapping[str, Collection[str]] | None = None,
 ) -> StepReport:
@@ -91,7 +88,7 @@ def _stage(
         for feed in run.feeds:
             _hash_files(run, feed, None if only is None else only[feed.source.source])
         _decide(run, again, whole=only is None)
-        _stage_feeds(run, progress)
+        _stage_feeds(run)
         note_mappings(run)
         notes = run.notes.with_earlier(run.touched, _held_paths(ledger), partial=only is not None)
         ledger.replace_notes(context.as_of, "ingest", notes)
@@ -243,7 +240,7 @@ def _decide(run: IngestRun, again: Callable[[Feed], Collection[str]], *, whole: 
     run.ledger.note_presence(gone, back)
 
 
-def _stage_feeds(run: IngestRun, progress: Callable[[Progress], None] | None) -> None:
+def _stage_feeds(run: IngestRun) -> None:
     todo = [(feed, take) for feed in run.feeds for take in feed.plan.takes]
     size = sum(feed.files[take.file_path].size for feed, take in todo)
     done, number, told = 0, 0, time.monotonic()
@@ -253,8 +250,6 @@ def _stage_feeds(run: IngestRun, progress: Callable[[Progress], None] | None) ->
             if not _stage_take(run, feed, take):
                 break
             done += feed.files[take.file_path].size
-            if progress:
-                progress(Progress(number, len(todo), done, size, take.file_path))
             if time.monotonic() - told > _LOG_SECONDS or number == len(todo):
                 log.info("landing files read", done=number, files=len(todo), bytes_done=done, bytes=size)
                 told = time.monotonic()

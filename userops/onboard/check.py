@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import fnmatch
 import tempfile
 from datetime import date, datetime
@@ -21,6 +20,7 @@ from userops.ingest.readers import LandingFile
 from userops.ingest.sources import Source, Sources, read_sources, source_files
 from userops.ingest.stage import Preview, stager
 from userops.ingest.transform import date_bounds
+from userops.onboard.taxonomy import known_events
 from userops.pii import mask_json, mask_text, mask_value
 
 _SHOWN_ROWS = 5
@@ -153,7 +153,7 @@ def _print_facts(source: Source, preview: Preview, settings: Settings, say: _Say
 
 
 def _print_events(preview: Preview, settings: Settings, say: _Sayer) -> None:
-    known = _taxonomy_names(settings.paths.taxonomy_file)
+    known = known_events(settings.paths.taxonomy_file)
     names = sorted(preview.event_names.items(), key=lambda item: -item[1])
     unknown = [(name, count) for name, count in names if name not in known]
     say.line(f"Event names: {len(names)}, of which {len(unknown)} are not in {settings.paths.taxonomy_file.name}")
@@ -164,13 +164,6 @@ def _print_events(preview: Preview, settings: Settings, say: _Sayer) -> None:
     if unknown:
         active = "count as activity" if settings.taxonomy.unlisted_is_activity else "do not count as activity"
         say.line(f"  They {active}; map them under event_names, or list them in the taxonomy.")
-
-
-def _taxonomy_names(taxonomy: Path) -> set[str]:
-    if not taxonomy.exists():
-        return set()
-    with taxonomy.open(encoding="utf-8-sig", newline="") as handle:
-        return {row["event_name"] for row in csv.DictReader(handle) if row.get("event_name")}
 
 
 def _cell(column: str, value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from rich.table import Table
 from userops.config import Settings, load_settings
 from userops.errors import ConfigError
 from userops.ingest.sources import load_preset, load_source, preset_names
+from userops.onboard.taxonomy import known_events
 
 if TYPE_CHECKING:
     from userops.onboard.propose import Proposal
@@ -139,7 +139,7 @@ def _say_next(proposal: Proposal, settings: Settings, written: bool) -> None:
 def _propose_taxonomy(proposals: list[Proposal], settings: Settings, write: bool) -> None:
     from userops.onboard.render import taxonomy_lines
 
-    text = taxonomy_lines(proposals, _known_events(settings.paths.taxonomy_file))
+    text = taxonomy_lines(proposals, known_events(settings.paths.taxonomy_file))
     if not text:
         return
     target = settings.paths.taxonomy_file.with_suffix(".proposed.csv")
@@ -154,10 +154,3 @@ def _propose_taxonomy(proposals: list[Proposal], settings: Settings, write: bool
     else:
         console.print("Lines for event_taxonomy.csv:", style="bold")
         console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _known_events(taxonomy: Path) -> set[str]:
-    if not taxonomy.exists():
-        return set()
-    with taxonomy.open(encoding="utf-8-sig", newline="") as handle:
-        return {row["event_name"] for row in csv.DictReader(handle) if row.get("event_name")}

@@ -24,6 +24,7 @@ import structlog
 
 from userops.config import PROJECT_ROOT, Settings
 from userops.errors import BuildError
+from userops.warehouse.dbt_process import RUNS_NODES
 
 log = structlog.get_logger(__name__)
 
@@ -141,10 +142,11 @@ def run_dbt(
     returncode, tail = _stream(arguments, dbt_environment(settings))
     statuses, failures = _read_results(run_results)
     if returncode != 0 or failures:
+        runs_nodes = bool(RUNS_NODES.intersection(command[:1]))
         raise BuildError(
             f"dbt {' '.join(command)} {selector or ' '.join(select)}".strip(),
             "; ".join(failures) or " | ".join(tail),
-            "every model built and every test passed",
+            "every model built and every test passed" if runs_nodes else "a dbt command that ends without an error",
             f"read {settings.paths.dbt_logs / 'dbt.log'}; the published tables are still those of the last good run",
         )
     return DbtResult(statuses, run_results)

@@ -4,6 +4,9 @@ Rows go as Arrow from DuckDB through ADBC into schema `marts_new`; one transacti
 `marts_new` to `marts`. A query that runs keeps the tables it started on, the next one sees the new ones, nobody half.
 The schema that was renamed away is dropped afterwards, or, while a long query still reads it, by the next run.
 
+What roles may do with schema, tables and columns goes over to the new ones, and so do the default privileges of the
+schema, which say what they may do with a table that is new.
+
 Views of other schemas on these tables belong to the tables they were made on and go with them: build such views in
 dbt, or in the BI tool. A run that drops one says so in a warning.
 """
@@ -14,12 +17,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import duckdb
 from pydantic import SecretStr
 
-from userops.errors import PublishError
+from userops.errors import PublishDelayedError, PublishError
+from userops.postgresurl import read_postgres_url
 from userops.sqltext import identifier, literal
 from userops.warehouse.marts import Mart, TableComments
 from userops.warehouse.publication import PUBLICATION_COMMENTS, PUBLICATION_TABLE, Publication
@@ -28,10 +31,56 @@ SCHEMA = "marts"
 _NEW = "marts_new"
 _OLD = "marts_old"
 _ROWS_PER_BATCH = 100_000
+#: Statements that give the new schema, and the tables and columns in it that the old one has too, the old privileges.
+_GRANTS = f"""
+with grants as (
+    select 'schema {_NEW}' as target, '' as columns, privilege.*
+    from pg_namespace as space
+    cross join lateral aclexplode(space.nspacl) as privilege
+    where space.nspname = '{SCHEMA}'
+    union all
+    select format('table {_NEW}.%I', new.relname), '', privilege.*
+    from pg_class as new
+    inner join pg_class as old on old.relname = new.relname and old.relnamespace = to_regnamespace('{SCHEMA}')
+    cross join lateral aclexplode(old.relacl) as privilege
+    where new.relnamespace = to_regnamespace('{_NEW}') and new.relkind = 'r'
+    union all
+    select format('table {_NEW}.%I', new.relname), format(' (%I)', new_column.attname), privilege.*
+    from pg_class as new
+    inner join pg_attribute as new_column on new_column.attrelid = new.oid
+    inner join pg_class as old on old.relname = new.relname and old.relnamespace = to_regnamespace('{SCHEMA}')
+    inner join pg_attribute as old_column
+        on old_column.attrelid = old.oid and old_column.attname = new_column.attname
+    cross join lateral aclexplode(old_column.attacl) as privilege
+    where new.relnamespace = to_regnamespace('{_NEW}') and new.relkind = 'r'
+)
+select format(
+    'grant %s%s on %s to %s%s', privilege_type, columns, target,
+    case grantee when 0 then 'public' else grantee::regrole::text end,
+    case when is_grantable then ' with grant option' else '' end
+)
+from grants
+where grantee <> quote_ident(current_user)::regrole
+"""
+#: Statements that give the new schema the default privileges of the old one, for tables this user makes.
+_DEFAULT_GRANTS = f"""
+select format(
+    'alter default privileges for role %s in schema {_NEW} grant %s on %s to %s%s',
+    defaclrole::regrole, privilege_type,
+    case defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' else 'types' end,
+    case grantee when 0 then 'public' else grantee::regrole::text end,
+    case when is_grantable then ' with grant option' else '' end
+)
+from pg_default_acl
+cross join lateral aclexplode(defaclacl)
+where defaclnamespace = to_regnamespace('{SCHEMA}') and pg_has_role(defaclrole, 'usage')
+"""
 #: How long to wait for readers of the schema that was replaced before leaving it to the next run.
 _DROP_WAIT = "5s"
 #: SQLSTATE of a statement that waited too long for a lock.
 _LOCK_TIMEOUT = "55P03"
+#: Classes of SQLSTATE that may pass: connection, rollback, resources, objects in use, operator's intervention.
+_PASSING = ("08", "40", "53", "55", "57")
 
 
 def publish_to_postgres(
@@ -42,10 +91,12 @@ def publish_to_postgres(
     Nothing is sent when the schema already holds a publication with the same fingerprint.
 
     Raises:
-        PublishError: the server cannot be reached or refuses; its schema `marts` is as before.
+        PublishError: the server refuses; its schema `marts` is as before.
+        PublishDelayedError: the server cannot be reached, or not now; the same.
     """
     import adbc_driver_postgresql.dbapi as postgres
 
+    server = read_postgres_url(url.get_secret_value())
     try:
         with closing(postgres.connect(url.get_secret_value())) as connection, closing(connection.cursor()) as cursor:
             if _published_fingerprint(cursor) == publication.fingerprint:
@@ -55,23 +106,20 @@ def publish_to_postgres(
             _drop_old_schemas(connection, cursor)
             cursor.execute(f"drop schema if exists {_NEW} cascade")
             cursor.execute(f"create schema {_NEW}")
+            _run_each(cursor, _DEFAULT_GRANTS)  # before there are tables: they are made with these privileges
             _load_tables(cursor, parquet, marts)
             _write_publication_table(cursor, publication)
             connection.commit()
             warnings = _swap_schemas(connection, cursor)
             return warnings + _drop_old_schemas(connection, cursor)
     except postgres.Error as error:
-        text = str(error).replace(url.get_secret_value(), "postgresql://...").splitlines()[0]
-        raise PublishError(
-            f"PostgreSQL at {_place(url)}", text, "a server that takes schema `marts`",
+        # What fails without a code of the server's is the line to it.
+        may_pass = error.sqlstate[:2] in _PASSING if error.sqlstate else isinstance(error, postgres.OperationalError)
+        raise (PublishDelayedError if may_pass else PublishError)(
+            f"PostgreSQL at {server.place}", server.masked(str(error)).splitlines()[0],
+            "a server that takes schema `marts`",
             "check publish.postgres_url, the server and the right to create schemas; its tables are as before",
-        ) from error  # fmt: skip
-
-
-def _place(url: SecretStr) -> str:
-    """Return host and database of the URL: no user, no password."""
-    parts = urlsplit(url.get_secret_value())
-    return f"{parts.hostname or 'local socket'}{parts.path}"
+        ) from None  # fmt: skip
 
 
 def _published_fingerprint(cursor: Any) -> str | None:
@@ -142,6 +190,7 @@ def _swap_schemas(connection: Any, cursor: Any) -> list[str]:
     schemas = {name for (name,) in _rows(cursor, "select nspname from pg_namespace")}
     views = _views_of_others(cursor) if SCHEMA in schemas else []
     if SCHEMA in schemas:
+        _run_each(cursor, _GRANTS)
         number = next(number for number in range(1, len(schemas) + 2) if f"{_OLD}_{number}" not in schemas)
         cursor.execute(f"alter schema {SCHEMA} rename to {_OLD}_{number}")
     cursor.execute(f"alter schema {_NEW} rename to {SCHEMA}")
@@ -149,6 +198,12 @@ def _swap_schemas(connection: Any, cursor: Any) -> list[str]:
     if not views:
         return []
     return [f"PostgreSQL views on the replaced tables were dropped: {', '.join(views)}; build them in dbt instead"]
+
+
+def _run_each(cursor: Any, statements: str) -> None:
+    """Execute every statement that the query `statements` returns."""
+    for (statement,) in _rows(cursor, statements):
+        cursor.execute(statement)
 
 
 def _views_of_others(cursor: Any) -> list[str]:

@@ -34,7 +34,7 @@ from typing import Any
 import duckdb
 
 from userops.config import Settings
-from userops.errors import BuildError, PublishError
+from userops.errors import BuildError, PublishDelayedError, PublishError
 from userops.lists.files import write_list
 from userops.lists.registry import LISTS, Language
 from userops.sqltext import identifier, literal
@@ -58,28 +58,35 @@ def publish(context: StepContext) -> StepReport:
     Raises:
         BuildError: there is no warehouse, or it holds no marts.
         PublishError: a file could not be written, or PostgreSQL refused; what was published stays.
+        PublishDelayedError: the disk is full, or PostgreSQL cannot be reached; the same.
     """
+    try:
+        return _publish(context)
+    except (duckdb.Error, OSError) as error:
+        kind = PublishDelayedError if isinstance(error, duckdb.IOException | OSError) else PublishError
+        raise kind(
+            str(context.settings.paths.published), str(error).splitlines()[0],
+            "every mart written beside the published ones",
+            "mend what the message says (disk space, permissions) and run `userops publish` again",
+        ) from error  # fmt: skip
+
+
+def _publish(context: StepContext) -> StepReport:
     settings = context.settings
     published = settings.paths.published
     _remove_leftovers(published)
     staging = published / f".staging-{os.getpid()}"
     staging.mkdir(parents=True)
     warnings: list[str] = []
-    try:
-        with closing(_open_marts(settings)) as connection:
-            marts = _built_marts(connection, settings)
-            rows = _write_parquet(connection, marts, staging / "parquet")
-            language = settings.lists.language
-            list_rows = _write_lists(connection, marts, context.as_of, staging / "exports", language)
-            publication = _describe(connection, context, marts, rows, staging)
-        changed = publication.fingerprint != published_fingerprint(settings)
-        if changed:
-            _write_duckdb(staging, marts, publication, settings)
-    except duckdb.Error as error:
-        raise PublishError(
-            str(staging), str(error).splitlines()[0], "every mart written beside the published ones",
-            "mend what the message says (disk space, permissions) and run `userops publish` again",
-        ) from error  # fmt: skip
+    with closing(_open_marts(settings)) as connection:
+        marts = _built_marts(connection, settings)
+        rows = _write_parquet(connection, marts, staging / "parquet")
+        language = settings.lists.language
+        list_rows = _write_lists(connection, marts, context.as_of, staging / "exports", language)
+        publication = _describe(connection, context, marts, rows, staging)
+    changed = publication.fingerprint != published_fingerprint(settings)
+    if changed:
+        _write_duckdb(staging, marts, publication, settings)
     if settings.publish.postgres_url is not None:
         from userops.warehouse.postgres import publish_to_postgres
 

@@ -254,7 +254,9 @@ def test_a_delivery_that_fails_leaves_the_steps_beside_it_and_the_publication_al
     ran = []
     monkeypatch.setattr(cli, "DAILY_STEPS", ("deliver", "source_health"))
     original = cli.run_step
-    monkeypatch.setattr(cli, "run_step", lambda name, context: ran.append(name) or original(name, context))
+    monkeypatch.setattr(
+        cli, "run_step", lambda name, *rest, **options: ran.append(name) or original(name, *rest, **options)
+    )
     chat.answers = [(200, {"errcode": 310000, "errmsg": "keywords not in content"})]
     with pytest.raises(SystemExit):
         cli.main(["run", "--as-of", "2024-06-30"])

@@ -8,12 +8,13 @@ from datetime import date
 import pytest
 from typer.testing import CliRunner
 
+from tests.sources import load_sources
 from userops.cli import app
 from userops.errors import ConfigError, SourceFileError
 from userops.ingest.health import SourceHealthError, source_health, source_names
 from userops.ingest.ledger import open_ledger
 from userops.ingest.runner import load_staged, stage_again, stage_landing
-from userops.ingest.sources import load_sources, read_sources
+from userops.ingest.sources import read_sources
 from userops.steps import StepContext, find_step
 
 from .conftest import Instance

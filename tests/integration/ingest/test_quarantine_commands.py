@@ -102,6 +102,19 @@ def test_rows_are_exported_whole(shop, tmp_path):
     assert table.read_bytes() == content
 
 
+def test_an_export_that_failed_leaves_nothing_and_can_be_tried_again(shop, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    file = next((shop.home / "lake" / "quarantine" / "events").glob("*.parquet"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert run("quarantine", "show", "--csv", str(folder / "rows.csv")).exit_code != 0
+    assert list(folder.iterdir()) == []
+    file.write_bytes(whole)
+    output_of("quarantine", "show", "--csv", str(folder / "rows.csv"))
+    assert [path.name for path in folder.iterdir()] == ["rows.csv"]
+
+
 def test_exported_text_does_not_run_in_a_spreadsheet(shop, tmp_path):
     shop.land("shop/events_3.csv", HEADER + "=cmd()\n")
     shop.ingest()
@@ -116,6 +129,7 @@ def test_retry_after_mending_the_yaml_closes_the_accounts(shop):
     shop.source(columns=MENDED)
     shown = output_of("quarantine", "retry", "--file", "shop/events_1.csv", "--as-of", "2026-01-31")
     assert "6 rows were in quarantine, 2 are now" in shown
+    assert "its YAML has changed" in shown, "what the steps warn of"
     assert accounts(shop) == {**before, "shop/events_1.csv": (7, 5, 0, 2, 0)}
     assert accounts(shop, "retired") == {"shop/events_1.csv": (7, 1, 0, 6, 0)}
     # One file is under one mapping: the row that fitted the old YAML only is in quarantine now, not lost.
@@ -218,3 +232,6 @@ def test_status_shows_every_file_and_the_last_notes(shop):
     for part in ("shop/events_2.csv", "retired", shop.batches()[1].file_sha256[:8], "failed_file", "events_9.csv"):
         assert part in table
     assert "other/1.csv" not in table
+    refused = CliRunner().invoke(app, ["ingest", "--status", "--source", "shop_event"])
+    assert isinstance(refused.exception, ConfigError)
+    assert "did you mean `shop_events`" in str(refused.exception)

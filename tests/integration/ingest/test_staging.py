@@ -11,9 +11,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.sources import load_sources
 from userops.ingest import stage
 from userops.ingest.decode import LandingFile, sha256_of
-from userops.ingest.sources import Source, load_sources
+from userops.ingest.sources import Source
 from userops.ingest.stage import StagedFile, Stager, batch_id_of, stager
 from userops.ingest.transform import date_bounds
 

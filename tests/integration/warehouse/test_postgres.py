@@ -13,7 +13,7 @@ import adbc_driver_postgresql.dbapi as postgres
 import pytest
 from pydantic import SecretStr
 
-from userops.errors import PublishError
+from userops.errors import PassingError, PublishDelayedError, PublishError
 from userops.steps import StepContext
 from userops.warehouse.publish import publish
 
@@ -145,6 +145,57 @@ def test_dropped_views_are_named(pg_context: StepContext, url: str, rebuild: Cal
     assert any("bi.orders_per_day" in warning for warning in report.warnings)
 
 
+def test_a_server_that_refuses_is_not_one_that_is_away(pg_context: StepContext, reader: str) -> None:
+    with pytest.raises(PublishError, match="permission denied") as caught:
+        publish(with_url(pg_context, reader))
+    assert not isinstance(caught.value, PassingError)
+
+
+@pytest.fixture
+def reader(server: str, url: str) -> Iterator[str]:
+    """URL of another role, which may do nothing yet."""
+    execute(server, 'create role "BI reader" login')
+    yield server.replace("postgres:@", "BI%20reader:@")
+    for (schema,) in query(server, "select nspname from pg_namespace where nspname like 'marts%'"):
+        execute(server, f"drop schema {schema} cascade")
+    execute(server, 'drop role "BI reader"')
+
+
+def test_who_was_let_in_reads_the_next_publication_too(
+    pg_context: StepContext, url: str, reader: str, rebuild: Callable[..., None]
+) -> None:
+    publish(pg_context)
+    execute(url, 'grant usage on schema marts to "BI reader"')
+    execute(url, 'grant select on marts.fct_orders to "BI reader" with grant option')
+    execute(url, "grant select on marts._publication to public")
+    execute(url, 'grant select (user_id) on marts.fct_churn_scores to "BI reader"')
+    for orders in (2000, 3000):
+        rebuild(orders=orders)
+        publish(pg_context)
+
+        assert query(reader, "select count(*) from marts.fct_orders") == [(orders,)]
+        assert query(reader, "select count(*) from marts._publication") == [(1,)]
+        assert query(reader, "select user_id from marts.fct_churn_scores") == [("u1",)]
+        with pytest.raises(postgres.ProgrammingError, match="permission denied"):
+            query(reader, "select model_version from marts.fct_churn_scores")
+    with_option = "select has_table_privilege('BI reader', 'marts.fct_orders', 'select with grant option')"
+    assert query(url, with_option) == [(True,)]
+
+
+def test_default_privileges_of_the_schema_let_readers_into_new_tables(
+    pg_context: StepContext, url: str, reader: str, rebuild: Callable[..., None]
+) -> None:
+    execute(url, "create schema marts")
+    execute(url, 'grant usage on schema marts to "BI reader"')
+    execute(url, 'alter default privileges in schema marts grant select on tables to "BI reader"')
+    for orders in (1000, 2000):
+        rebuild(orders=orders)
+        publish(pg_context)
+
+        assert query(reader, "select count(*) from marts.fct_orders") == [(orders,)]
+        assert query(reader, "select count(*) from marts._publication") == [(1,)]
+
+
 def test_a_schema_of_somebody_else_is_not_touched(pg_context: StepContext, url: str) -> None:
     execute(url, "create schema marts")
     execute(url, "create table marts.theirs as select 1 as one")
@@ -159,7 +210,7 @@ def test_an_unreachable_server_leaves_everything_and_shows_no_password(context: 
     publish(context)
     before = context.settings.paths.published_duckdb.read_bytes()
 
-    with pytest.raises(PublishError) as caught:
+    with pytest.raises(PublishDelayedError) as caught:
         publish(with_url(context, "postgresql://writer:s3cret@127.0.0.1:1/shop"))
 
     assert "127.0.0.1/shop" in str(caught.value)

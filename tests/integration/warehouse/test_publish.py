@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +16,7 @@ import duckdb
 import pytest
 
 from userops.config import Settings
-from userops.errors import BuildError, PublishError
+from userops.errors import BuildError, PublishDelayedError, PublishError
 from userops.steps import StepContext
 from userops.warehouse.publish import publish
 
@@ -71,6 +73,29 @@ def test_the_published_file_has_the_configured_storage_version(context: StepCont
     header = context.settings.paths.published_duckdb.read_bytes()[:16]
     assert header[8:12] == b"DUCK"
     assert header[12] == 65  # what DuckDB 1.2 writes and every later version reads
+
+
+def test_a_disk_that_takes_no_more_is_told_and_leaves_what_is_published(
+    context: StepContext, rebuild: Rebuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    publish(context)
+    before = snapshot(context.settings.paths.published)
+    rebuild(orders=2000)
+    monkeypatch.setattr("userops.warehouse.publish.write_list", full)
+
+    with pytest.raises(PublishDelayedError, match="No space left on device"):
+        publish(context)
+    assert snapshot(context.settings.paths.published) == before
+
+
+def test_a_place_that_cannot_be_written_is_a_readable_error(context: StepContext) -> None:
+    context.settings.paths.published.write_text("no folder")
+
+    with pytest.raises(PublishError, match="disk space, permissions"):
+        publish(context)
 
 
 def test_an_unknown_storage_version_is_a_readable_error(context: StepContext) -> None:

@@ -50,3 +50,6 @@ def test_a_failing_model_a_failing_data_test_and_a_wrong_command(instance: Calla
 
     with pytest.raises(BuildError, match="nobody_wrote_this"):
         run_dbt(settings, DAY, selector="nobody_wrote_this")
+    with pytest.raises(BuildError, match="biuld") as mistyped:
+        run_dbt(settings, DAY, command=["biuld"])
+    assert mistyped.value.expected == "a dbt command that ends without an error"

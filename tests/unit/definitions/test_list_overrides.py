@@ -6,12 +6,13 @@ from datetime import date, datetime, timedelta
 
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from userops import cli
 from userops.config import Settings
 from userops.definitions.list_overrides import Decision, decide, end, load_decisions, write_list_overrides
-from userops.errors import ConfigError, UseropsError
+from userops.errors import ConfigError, LockedError, UseropsError
 
 HEADER = "list,user_id,action,from,until,by,note\n"
 
@@ -113,6 +114,17 @@ def test_an_ended_decision_keeps_its_past_and_one_that_has_not_begun_goes(settin
     assert [(d.action, d.valid_until) for d in load_decisions(settings)] == [("add", date(2024, 5, 10))]
     with pytest.raises(UseropsError, match="no decision on `u1`"):
         end(settings, "u1", "churn_warning", date(2024, 5, 10))
+
+
+def test_a_file_that_another_process_changes_or_nobody_may_write_is_told(settings, monkeypatch):
+    monkeypatch.setattr("userops.definitions.list_overrides._LOCK_SECONDS", 0.1)
+    file = settings.paths.manual_list_file
+    with FileLock(file.with_name(f".{file.name}.lock")), pytest.raises(LockedError, match="one change at a time"):
+        decide(settings, _decision())
+    file.with_name(f".{file.name}.unfinished").mkdir()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        decide(settings, _decision())
+    assert load_decisions(settings) == []
 
 
 def test_the_commands(settings):

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
 from userops.config import Settings, load_settings
-from userops.errors import ConfigError
+from userops.errors import ConfigError, PassingError
 from userops.ingest.ledger import (
     COMMITTED,
     FAILED,
@@ -26,6 +27,7 @@ from userops.ingest.ledger import (
     Delivery,
     Ledger,
     LedgerError,
+    LedgerUnavailableError,
     PendingPath,
     SeenBytes,
     SourceNote,
@@ -120,8 +122,9 @@ class TestBatches:
 
     def test_a_batch_is_recorded_once(self, ledger):
         ledger.record(batch("a"), {})
-        with pytest.raises(LedgerError, match=r"IntegrityError|UniqueViolation"):
+        with pytest.raises(LedgerError, match=r"IntegrityError|UniqueViolation") as caught:
             ledger.record(batch("a"), {DAY: 2})
+        assert not isinstance(caught.value, PassingError)
         assert ledger.dates() == {}
 
     def test_only_a_staged_batch_is_committed(self, ledger):
@@ -348,16 +351,35 @@ def test_a_ledger_of_an_older_version_gets_what_is_missing(
 
 def test_an_unreachable_server_is_said_plainly_and_without_the_password(settings):
     url = "postgresql://somebody:s3cret-w0rd@127.0.0.1:1/ledger"
-    with pytest.raises(LedgerError, match=r"somebody:\*\*\*@127\.0\.0\.1:1/ledger.*OperationalError") as error:
+    with pytest.raises(
+        LedgerUnavailableError, match=r"somebody:\*\*\*@127\.0\.0\.1:1/ledger.*OperationalError"
+    ) as error:
         Ledger(on_server(settings, url))
     assert "s3cret" not in str(error.value)
 
 
-@pytest.mark.parametrize("url", ["mysql://u:s3cret@host/db", "s3cret", "sqlite:///s3cret.db"])
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://u:s3cret@host/db", "s3cret", "sqlite:///s3cret.db", "postgresql://bob:x@s3cret@127.0.0.1:1/ledger"],
+)
 def test_a_url_that_is_not_postgresql_is_refused(settings, url):
     with pytest.raises(ConfigError, match="USEROPS_LEDGER__URL") as error:
         Ledger(on_server(settings, url))
     assert "s3cret" not in str(error.value)
+
+
+def test_a_password_among_the_parameters_of_the_url_is_not_shown_either(settings):
+    with pytest.raises(LedgerError) as error:
+        Ledger(on_server(settings, "postgresql://bob@127.0.0.1:1/ledger?password=s3cret"))
+    assert "s3cret" not in str(error.value)
+
+
+def test_a_ledger_that_another_process_keeps_locked_may_be_free_later(settings, monkeypatch):
+    monkeypatch.setattr("userops.ingest.ledger._SQLITE_WAIT_SECONDS", 0)
+    with open_ledger(settings) as ledger, closing(sqlite3.connect(settings.paths.ledger_db)) as other:
+        other.execute("begin immediate")
+        with pytest.raises(LedgerUnavailableError, match="locked"):
+            ledger.record(batch("a"), {})
 
 
 def test_a_damaged_sqlite_ledger_is_said_plainly(settings):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import load_sources
 from userops.config import Settings, load_settings
 from userops.errors import ConfigError
-from userops.ingest.sources import did_you_mean, load_preset, load_sources, preset_names
+from userops.ingest.sources import did_you_mean, load_preset, preset_names
 
 GOOD = """
 source: shop

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.sources import load_sources
 from userops.config import PROJECT_ROOT, Settings, load_settings
 from userops.ingest.runner import load_staged, stage_landing
-from userops.ingest.sources import load_sources
 from userops.simulate import SimulationOptions, simulate
 from userops.simulate.behaviour import Event
 from userops.steps import StepContext

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from userops import cli
 from userops.cli import app
 from userops.errors import LockedError, UseropsError
-from userops.steps import DAILY_STEPS, StepContext, StepReport
+from userops.steps import DAILY_STEPS, WEEKLY_STEPS, StepContext, StepReport
 
 
 def test_help_names_every_verb():
@@ -21,12 +21,17 @@ def test_help_names_every_verb():
         assert verb in shown
 
 
+def test_every_step_of_the_runs_is_named_where_one_can_be_run():
+    shown = CliRunner().invoke(app, ["step", "--help"], env={"COLUMNS": "200"}).output
+    assert [name for name in (*DAILY_STEPS, *WEEKLY_STEPS) if name not in shown] == []
+
+
 @pytest.fixture
 def done(monkeypatch, instance) -> list[str]:
     """Names of the steps that were run, none of which does anything."""
     instance()
     names: list[str] = []
-    monkeypatch.setattr(cli, "run_step", lambda name, context: names.append(name) or StepReport(f"{name} is done"))
+    monkeypatch.setattr(cli, "run_step", lambda name, *_, **__: names.append(name) or StepReport(f"{name} is done"))
     return names
 
 
@@ -44,10 +49,10 @@ def test_the_verbs_together_are_the_daily_run(done):
 def test_what_was_done_before_a_step_failed_is_printed(done, monkeypatch):
     real = cli.run_step
 
-    def run_step(name: str, context: StepContext) -> StepReport:
+    def run_step(name: str, context: StepContext, **options: object) -> StepReport:
         if name == "source_health":
             raise UseropsError("source `shop`", "red", "green", "mend it")
-        return real(name, context)
+        return real(name, context, **options)
 
     monkeypatch.setattr(cli, "run_step", run_step)
     result = CliRunner().invoke(app, ["ingest"])
@@ -55,20 +60,39 @@ def test_what_was_done_before_a_step_failed_is_printed(done, monkeypatch):
     assert "load: load is done" in result.output
 
 
-def test_a_source_can_be_taken_again(done, monkeypatch):
+def test_a_source_can_be_taken_again_as_a_step_like_any_other(instance, monkeypatch, capfd):
     from userops.ingest import runner
 
+    instance()
     asked = []
     monkeypatch.setattr(
         runner,
         "stage_landing",
         lambda context, again: asked.append(again) or StepReport("again", warnings=["[mind] the brackets"]),
     )
+    monkeypatch.setattr("userops.steps.find_step", lambda name: lambda context: StepReport(f"{name} is done"))
     result = CliRunner().invoke(app, ["ingest", "--again", "shop", "--again", "other"])
     assert result.exit_code == 0, result.output
     assert asked == [frozenset({"shop", "other"})]
-    assert done == ["gate_lake", "load", "source_health"]
-    assert "[mind] the brackets" in result.output
+    assert "ingest: again" in result.output
+    assert "load: load is done" in result.output
+    for told in ("step started", "[mind] the brackets", "step finished"):
+        assert told in result.stderr
+
+
+@pytest.mark.parametrize("options", [["--source", "shop"], ["--json"]])
+def test_options_of_the_status_do_not_start_an_ingest(done, options):
+    result = CliRunner().invoke(app, ["ingest", *options])
+    assert isinstance(result.exception, UseropsError)
+    assert "add --status" in str(result.exception)
+    assert done == []
+
+
+def test_a_number_of_rows_below_one_is_refused_before_anything_is_read(instance):
+    instance()
+    result = CliRunner().invoke(app, ["show", "--rows", "-3"])
+    assert result.exit_code == 2
+    assert "greater than or equal to 1" in result.output
 
 
 def test_a_dbt_command_by_hand_does_not_write_beside_a_running_step(instance):

@@ -7,7 +7,15 @@ from datetime import UTC, date, datetime
 import pytest
 
 from userops import orchestration
-from userops.errors import DeliveryDelayedError, DeliveryError, GateError, LockedError, UseropsError
+from userops.errors import (
+    DeliveryDelayedError,
+    DeliveryError,
+    GateError,
+    LockedError,
+    PublishDelayedError,
+    UseropsError,
+)
+from userops.ingest.ledger import LedgerUnavailableError
 from userops.steps import StepReport
 
 END = datetime(2026, 6, 29, 19, 0, tzinfo=UTC)  # 03:00 of the 30th in Shanghai
@@ -20,7 +28,8 @@ def step(monkeypatch, instance):
     asked = []
 
     def behave(outcome):
-        def run_step(name, context):
+        def run_step(name, context, patience_seconds):
+            assert patience_seconds >= 3600
             asked.append((name, context.as_of, context.source))
             if isinstance(outcome, Exception):
                 raise outcome
@@ -49,7 +58,7 @@ def test_unusable_settings_are_not_tried_again(step, instance):
     from airflow.sdk.exceptions import AirflowFailException
 
     step(StepReport("done"))
-    instance().paths.settings_file.write_text("project: {time_zone: Asia/Shanghai}", encoding="utf-8")
+    (instance().config / "userops.yml").write_text("project: {time_zone: Asia/Shanghai}", encoding="utf-8")
     with pytest.raises(AirflowFailException, match="did you mean"):
         orchestration.run_task_step("build", END)
 
@@ -70,8 +79,15 @@ def test_what_a_person_must_mend_is_not_tried_again(step):
         orchestration.run_task_step("gate_marts", END)
 
 
-@pytest.mark.parametrize("error", [LockedError("lock", "held", "free", "wait"), OSError("disk")])
-def test_a_lock_or_a_crash_is_tried_again(step, error):
+@pytest.mark.parametrize(
+    "error",
+    [
+        LockedError("lock", "held", "free", "wait"), OSError("disk"),
+        LedgerUnavailableError("ledger", "connection refused", "a server", "wait"),
+        PublishDelayedError("PostgreSQL", "connection refused", "a server", "wait"),
+    ],
+)  # fmt: skip
+def test_what_may_pass_and_a_crash_are_tried_again(step, error):
     step(error)
     with pytest.raises(type(error)):
         orchestration.run_task_step("load", END)

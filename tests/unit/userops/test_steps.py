@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import threading
 from datetime import date
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import userops
-from userops.errors import LockedError, UseropsError
+from userops.errors import ConfigError, LockedError, UseropsError
 from userops.steps import (
     DAILY_STEPS,
     INDEPENDENT_STEPS,
@@ -58,6 +60,24 @@ def test_a_second_writer_is_turned_away_with_a_clear_word(instance):
         other.wait()
     with writer_lock(settings):  # the lock died with its holder
         pass
+
+
+def test_a_patient_writer_waits_for_the_other_one(instance):
+    settings = instance()
+    settings.home.mkdir(parents=True)
+    other = FileLock(settings.paths.lock_file, thread_local=False)
+    other.acquire()
+    threading.Timer(0.3, other.release).start()
+    with writer_lock(settings, patience_seconds=30):
+        assert not other.is_locked
+
+
+@pytest.mark.parametrize("name", ["build", "source_health"])
+def test_a_home_that_cannot_be_written_is_told(instance, name):
+    settings = instance()
+    settings.home.write_text("a file", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"USEROPS_HOME: found .*nothing can be written"):
+        run_step(name, StepContext(settings, date(2026, 1, 1)))
 
 
 def test_a_step_that_only_reads_does_not_wait_for_the_writer(instance):
