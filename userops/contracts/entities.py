@@ -187,8 +187,9 @@ _ORDER_ITEMS = Entity(
         Column(
             "line_id",
             _ID,
-            "id of the order line; a hash of the row where the export has none",
-            "订单行 ID；没有时取整行哈希",
+            "id of the order line, unique within its order (and its date, where lines have a time); a hash of the row "
+            "where the export has none",
+            "订单行 ID，在订单内唯一（明细带时间时，在订单与日期内唯一）；没有时取整行哈希",
         ),
         Column("order_id", _ID, "id of the order the line belongs to", "订单 ID", required=True),
         Column("product_id", _ID, "id of the product", "商品 ID", required=True),

@@ -30,45 +30,28 @@
 
 {# Orders whose lines int_order_lines has to rebuild, beside those that int_exported_orders has rebuilt. #}
 {% macro touched_orders_of_lines() -%}
-    with
-
-    changed_lines as (
-
-        select event_date, line_id
-        from {{ ref("stg_order_items") }}
-        where {{ on_touched_dates("event_date") }} and {{ came_since("lake:order_items", "batch_id", "event_date") }}
-
-        union
-
-        select stored.event_date, stored.line_id
-        from {{ this }} as stored
-        left join (
-            select * from {{ ref("stg_order_items") }} where {{ on_touched_dates("event_date") }}
-        ) as exported
-            on
-                stored.event_date = exported.event_date
-                and stored.line_id = exported.line_id
-                and stored.row_hash = exported.row_hash
-        where
-            {{ on_touched_dates("stored.event_date") }}
-            and stored.event_date in ({{ dates_with_losses("lake:order_items") }})
-            and exported.line_id is null
-
-    )
-
-    -- two orders may claim the same line, and the one that loses it has changed, too
-    {% for lines in [ref("stg_order_items"), this] %}
-    select lines.order_id
-    from {{ lines }} as lines
-    inner join changed_lines
-        on
-            lines.event_date = changed_lines.event_date
-            and lines.line_id = changed_lines.line_id
-    where {{ on_touched_dates("lines.event_date") }}
+    select order_id
+    from {{ ref("stg_order_items") }}
+    where {{ on_touched_dates("event_date") }} and {{ came_since("lake:order_items", "batch_id", "event_date") }}
 
     union all
 
-    {% endfor %}
+    select stored.order_id
+    from {{ this }} as stored
+    left join (
+        select * from {{ ref("stg_order_items") }} where {{ on_touched_dates("event_date") }}
+    ) as exported
+        on
+            stored.event_date = exported.event_date
+            and stored.order_id = exported.order_id
+            and stored.line_id = exported.line_id
+            and stored.row_hash = exported.row_hash
+    where
+        {{ on_touched_dates("stored.event_date") }}
+        and stored.event_date in ({{ dates_with_losses("lake:order_items") }})
+        and exported.line_id is null
+
+    union all
 
     {{ reconverted_orders("price_date") }}
 {%- endmacro %}

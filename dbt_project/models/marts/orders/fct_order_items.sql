@@ -20,6 +20,7 @@ select
     lines.currency,
     lines.exchange_rate,
     lines.original_unit_price,
+    case when lines.order_time is not null then lines.event_date end as line_date,
     orders.order_date,
     orders.user_id
 from {{ ref("int_order_lines") }} as lines
