@@ -3,8 +3,11 @@
 
     A later version of an order may change its amounts, its buyer or its date, and its lines may lie on other dates than
     the order. So touched are the orders that have, or had, a version on a touched date (touched_dates.sql), those with a
-    line that came or went, and those whose stored amounts were converted at another rate than the one that counts now.
-    The models above follow the log of these.
+    version written between the last as-of date and this one, those with a line that came or went, and those whose stored
+    amounts were converted at another rate than the one that counts now. The models above follow the log of these.
+
+    A version counts from the date it was written on, which is not the date of its order: an export taken after midnight
+    has versions that the run up to the day before leaves out and the next one takes in, with no new batch to tell.
 
     Touched dates are too much for lines: where orders are exported, their lines have no time of their own, and all of
     them lie on one date.
@@ -24,7 +27,29 @@
 
     union all
 
+    {%- if last_as_of_date("lake:orders") < var("as_of_date") %}
+
+    select order_id
+    from {{ ref("stg_order_versions") }}
+    where updated_at >= {{ end_of_day(date_literals([last_as_of_date("lake:orders")])) }}
+
+    union all
+    {%- endif %}
+
+    -- where the as-of date went back: of what is stored, the version that counts is the last one written
+    select order_id
+    from {{ this }}
+    where not {{ known_by_as_of("updated_at") }}
+
+    union all
+
     {{ reconverted_orders("order_date") }}
+{%- endmacro %}
+
+
+{# The as-of date, as text, of this model's last run. #}
+{% macro last_as_of_date(input_name) -%}
+    {{ return(run_query(watermark_of(input_name, "as_of_date"))[0][0] | string) }}
 {%- endmacro %}
 
 

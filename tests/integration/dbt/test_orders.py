@@ -116,6 +116,54 @@ def test_of_two_rows_of_one_line_the_same_one_counts_whichever_came_last(lake: A
     assert warehouse.query("select unit_price from fct_order_items") == [(30 - winner,)]
 
 
+def test_a_version_counts_from_the_date_it_was_written_on(lake: Any, warehouse: Any) -> None:
+    """The export was taken on day 9; runs of earlier dates, in any order, know what was written by their own end."""
+    told = "select order_id, status from fct_orders order by 1"
+    lake.add_batch("orders", [
+        _order("o1", 1, status="paid", updated_at=_moment(1)),
+        _order("o1", 1, status="shipped", updated_at=_moment(4)),
+        _order("o1", 1, status="cancelled", updated_at=_moment(8)),
+        _order("o2", 2, status="paid"),  # nobody says when: known with its order
+        _order("o3", 2, status="paid", updated_at=datetime(2024, 1, 4, 15, 59)),  # 23:59 on day 3
+        _order("o4", 2, status="paid", updated_at=datetime(2024, 1, 4, 16)),  # the midnight that ends it
+    ])  # fmt: skip
+    known = {
+        3: [("o1", "paid"), ("o2", "paid"), ("o3", "paid")],
+        7: [("o1", "shipped"), ("o2", "paid"), ("o3", "paid"), ("o4", "paid")],
+        9: [("o1", "cancelled"), ("o2", "paid"), ("o3", "paid"), ("o4", "paid")],
+    }
+    warehouse.run(_day(3), *ORDERS)
+    assert warehouse.query(told) == known[3]
+    # no new batch, and no date between with an order: what was written since is found all the same
+    warehouse.run(_day(7), *ORDERS)
+    assert warehouse.query(told) == known[7]
+    assert _rebuilt(warehouse, "int_exported_orders") == {"o1", "o4"}
+    assert _rebuilt(warehouse, "fct_orders") == {"o1", "o4"}
+    for day in (9, 3, 9, 7, 3):
+        warehouse.run(_day(day), *ORDERS)
+        assert warehouse.query(told) == known[day], day
+    lake.add_batch("orders", [_order("o9", 12)])
+    warehouse.run(_day(9), *ORDERS)
+    assert warehouse.query(told) == known[9]
+
+
+def test_feedback_and_outreach_are_told_as_they_were_written_by_the_as_of_date(lake: Any, warehouse: Any) -> None:
+    wanted = ("--select", "+fct_feedback", "+int_outreach")
+    versions = [{"updated_at": _moment(day), "status": status} for day, status in ((2, "open"), (8, "closed"))]
+    lake.add_batch(
+        "feedback", [{"feedback_id": "f1", "user_id": "u1", "feedback_time": _moment(2), **one} for one in versions]
+    )
+    attempt = {"outreach_id": "c1", "user_id": "u1", "outreach_time": _moment(2)}
+    lake.add_batch("outreach", [
+        {**attempt, "updated_at": _moment(2), "answered": False},
+        {**attempt, "updated_at": _moment(8), "answered": True},
+    ])  # fmt: skip
+    for day, status, answered in ((5, "open", False), (8, "closed", True), (5, "open", False)):
+        warehouse.run(_day(day), *wanted)
+        assert warehouse.query("select status from fct_feedback") == [(status,)]
+        assert warehouse.query("select answered from int_outreach") == [(answered,)]
+
+
 def test_lines_without_a_time_are_followed_by_batch(lake: Any, warehouse: Any) -> None:
     """Where orders are exported, their lines have no time of their own, and all of them lie on one date."""
     lake.add_batch("orders", [_order("o1", 1), _order("o2", 2), _order("o3", 3)])
