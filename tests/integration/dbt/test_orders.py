@@ -164,6 +164,23 @@ def test_feedback_and_outreach_are_told_as_they_were_written_by_the_as_of_date(l
         assert warehouse.query("select answered from int_outreach") == [(answered,)]
 
 
+def test_the_words_for_cancelled_are_a_setting(lake: Any, warehouse: Any) -> None:
+    cancelled = "select order_id from fct_orders where is_cancelled and not is_purchase order by 1"
+    statuses = ["paid", None, "Canceled", " CANCELLED ", "已取消", "交易关闭", "voided", "refunded", "closed", "d'oh"]
+    lake.add_batch("orders", [_order(f"o{number}", 1, status=status) for number, status in enumerate(statuses)])
+    lake.add_batch("order_items", [_line("l", "o5", None)])
+    warehouse.run(_day(4), *ORDERS)
+    assert warehouse.query(cancelled) == [("o2",), ("o3",), ("o4",), ("o5",), ("o6",)]
+    assert warehouse.query("select is_cancelled, is_purchase from fct_order_items") == [(True, False)]
+
+    # another list, and nothing else that is new
+    warehouse.run(_day(4), *ORDERS, orders={"cancelled_statuses": ["d'oh", "closed"]})
+    assert warehouse.query(cancelled) == [("o8",), ("o9",)]
+    assert warehouse.query("select is_cancelled, is_purchase from fct_order_items") == [(False, True)]
+    warehouse.run(_day(4), *ORDERS, orders={"cancelled_statuses": []})
+    assert warehouse.query(cancelled) == []
+
+
 def test_lines_without_a_time_are_followed_by_batch(lake: Any, warehouse: Any) -> None:
     """Where orders are exported, their lines have no time of their own, and all of them lie on one date."""
     lake.add_batch("orders", [_order("o1", 1), _order("o2", 2), _order("o3", 3)])

@@ -14,7 +14,7 @@ versions as (
         updated_at,
         row_hash,
         channel,
-        lower(status) in ('cancelled', 'canceled') as is_cancelled,
+        {{ is_cancelled("status") }} as is_cancelled,
         gross_amount,
         discount_amount,
         refund_amount

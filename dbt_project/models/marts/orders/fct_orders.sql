@@ -3,7 +3,11 @@
         materialized="incremental",
         incremental_strategy="touched_orders",
         on_schema_change="append_new_columns",
-        meta={"follows": ["int_exported_orders", "int_order_lines"], "stale_orders": "orders_of_other_buyers"},
+        meta={
+            "follows": ["int_exported_orders", "int_order_lines"],
+            "stale_orders": "orders_of_other_buyers",
+            "settings": ["orders"],
+        },
         pre_hook="{{ log_rebuilt_keys() }}",
         post_hook="{{ save_watermarks() }}",
     )
@@ -58,7 +62,7 @@ orders as (
         channel,
         coupon_code,
         seller_id,
-        lower(status) in ('cancelled', 'canceled') as is_cancelled,
+        {{ is_cancelled("status") }} as is_cancelled,
         false as is_derived
     from {{ ref("int_exported_orders") }}
     where {{ in_touched_orders("order_id") }}
