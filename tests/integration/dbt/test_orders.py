@@ -181,6 +181,33 @@ def test_the_words_for_cancelled_are_a_setting(lake: Any, warehouse: Any) -> Non
     assert warehouse.query(cancelled) == []
 
 
+def test_an_order_made_of_lines_that_disagree(lake: Any, warehouse: Any) -> None:
+    """Several currencies have no sum; of several buyers the earliest line's is the order's."""
+    lake.add_batch("order_items", [
+        _line("1", "mixed", 2, currency="USD", user_id="u1"), _line("2", "mixed", 2, currency="CNY", user_id="u1"),
+        _line("1", "alike", 2, currency="USD", user_id="u9"), _line("2", "alike", 3, currency="USD", user_id="u1"),
+        _line("3", "alike", None, currency="USD", user_id="u0"), _line("1", "later", 2, user_id=None),
+        _line("2", "later", 5, user_id="u5"), _line("3", "later", 5, user_id="u4"),
+    ])  # fmt: skip
+    wanted = ("--select", "+fct_order_items", "+int_churn_order_ledger")
+    warehouse.run(_day(4), *wanted)
+    assert warehouse.query(
+        "select order_id, user_id, currency, original_gross_amount, gross_amount from fct_orders order by 1"
+    ) == [("alike", "u9", "USD", 30, 30), ("later", None, "CNY", 10, 10), ("mixed", "u1", None, None, 20)]
+    warehouse.run(_day(6), *wanted)
+    assert warehouse.query("select user_id, gross_amount from fct_orders where order_id = 'later'") == [("u4", 30)]
+    # the ledger of what was known when credits the same buyer, from the day the order had one
+    assert warehouse.query(
+        "select order_id, user_id, order_date, known_date, sum(purchases), sum(gross_amount) "
+        "from int_churn_order_ledger group by all order by all"
+    ) == [
+        ("alike", "u9", _day(2), _day(2), 1, 10),
+        ("alike", "u9", _day(2), _day(3), 0, 10),
+        ("later", "u4", _day(2), _day(5), 1, 30),
+        ("mixed", "u1", _day(2), _day(2), 1, 20),
+    ]
+
+
 def test_lines_without_a_time_are_followed_by_batch(lake: Any, warehouse: Any) -> None:
     """Where orders are exported, their lines have no time of their own, and all of them lie on one date."""
     lake.add_batch("orders", [_order("o1", 1), _order("o2", 2), _order("o3", 3)])

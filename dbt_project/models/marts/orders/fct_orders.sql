@@ -27,16 +27,16 @@ orders_from_lines as (
 
     select
         order_id,
-        max(user_id) as user_id,
+        {{ buyer_of_lines() }} as user_id,
         min(order_time) as order_time,
         min(case when order_time is not null then event_date end) as order_date,
         {{ money("sum(case when line_amount > 0 then line_amount else 0 end)") }} as gross_amount,
         {{ money("sum(case when line_amount < 0 then -line_amount else 0 end)") }} as refund_amount,
-        max(currency) as currency,
+        case when min(currency) = max(currency) then max(currency) end as currency,
         case when min(exchange_rate) = max(exchange_rate) then max(exchange_rate) end as exchange_rate,
-        {{ money(
+        case when min(currency) = max(currency) then {{ money(
             "sum(case when line_amount > 0 then " ~ pieces_times_price("quantity", "original_unit_price") ~ " else 0 end)"
-        ) }} as original_gross_amount,
+        ) }} end as original_gross_amount,
         max(channel) as channel
     from lines
     where not has_exported_order
