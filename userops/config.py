@@ -74,6 +74,27 @@ class TaxonomySettings(_Section):
     )
 
 
+class OrderSettings(_Section):
+    """What the words of an order's status mean."""
+
+    cancelled_statuses: tuple[str, ...] = Field(
+        (
+            "cancelled", "canceled", "cancel", "void", "voided", "trade_canceled", "trade_closed",
+            "trade_closed_by_taobao",
+            "已取消", "取消", "订单取消", "交易取消", "交易关闭", "已关闭", "订单关闭", "作废", "已作废",
+        ),
+        description="statuses of orders that count as no purchase and in no revenue; capitals and blanks are ignored",
+    )  # fmt: skip
+
+    @field_validator("cancelled_statuses")
+    @classmethod
+    def _comparable(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(value.strip().lower() for value in values))
+        if "" in words:
+            raise ValueError("words, none of them empty")
+        return words
+
+
 class LifecycleSettings(_Section):
     """Thresholds of the lifecycle stages, in days unless said otherwise."""
 
@@ -535,6 +556,7 @@ class Settings(BaseSettings):
     project: ProjectSettings = ProjectSettings()
     sessions: SessionSettings = SessionSettings()
     taxonomy: TaxonomySettings = TaxonomySettings()
+    orders: OrderSettings = OrderSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
     product_stage: ProductStageSettings = ProductStageSettings()
     persona: PersonaSettings = PersonaSettings()

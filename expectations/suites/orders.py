@@ -21,12 +21,13 @@ def suites(tables: Tables) -> list[Suite]:
     )  # fmt: skip
     if tables.has("fct_orders"):
         found += tables.suite(
-            "fct_order_items", "Order lines", "订单明细", ["order_id", "line_id"],
+            "fct_order_items", "Order lines", "订单明细", ["order_id", "line_id", "line_date"],
             [
                 tables.not_after("order_date"),
                 exists_in("order_id", tables.sql("fct_orders"), "order_id",
                           "every line belongs to an order of fct_orders", "每条明细都属于一个订单"),
             ],
+            nullable=["line_date"],
         )  # fmt: skip
     found += tables.suite(
         "dim_products", "Products", "商品", ["product_id"],

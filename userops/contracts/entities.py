@@ -158,7 +158,12 @@ _ORDERS = Entity(
         Column("order_id", _ID, "id of the order", "订单 ID", required=True),
         Column("user_id", _ID, "id of the buyer", "买家用户 ID"),
         Column("order_time", _TS, "when it was placed, UTC", "下单时间（UTC）", required=True),
-        Column("status", _TEXT, "paid, cancelled, refunded or the shop's own word", "订单状态"),
+        Column(
+            "status",
+            _TEXT,
+            "paid, cancelled, refunded or the shop's own word; `orders.cancelled_statuses` says which mean cancelled",
+            "订单状态；哪些表示取消见配置 orders.cancelled_statuses",
+        ),
         Column(
             "gross_amount", _MONEY, "sum of the lines before discount, in `currency`", "订单原价金额", required=True
         ),
@@ -187,8 +192,9 @@ _ORDER_ITEMS = Entity(
         Column(
             "line_id",
             _ID,
-            "id of the order line; a hash of the row where the export has none",
-            "订单行 ID；没有时取整行哈希",
+            "id of the order line, unique within its order (and its date, where lines have a time); a hash of the row "
+            "where the export has none",
+            "订单行 ID，在订单内唯一（明细带时间时，在订单与日期内唯一）；没有时取整行哈希",
         ),
         Column("order_id", _ID, "id of the order the line belongs to", "订单 ID", required=True),
         Column("product_id", _ID, "id of the product", "商品 ID", required=True),

@@ -68,6 +68,7 @@ def dbt_vars(
         "identity": settings.identity.model_dump(mode="json"),
         "session_gap_minutes": settings.sessions.gap_minutes,
         "unlisted_is_activity": settings.taxonomy.unlisted_is_activity,
+        "orders": settings.orders.model_dump(mode="json"),
         "lifecycle": settings.lifecycle.model_dump(mode="json"),
         "product_stage": settings.product_stage.model_dump(mode="json"),
         "persona": settings.persona.model_dump(mode="json"),

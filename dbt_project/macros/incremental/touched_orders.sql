@@ -3,8 +3,11 @@
 
     A later version of an order may change its amounts, its buyer or its date, and its lines may lie on other dates than
     the order. So touched are the orders that have, or had, a version on a touched date (touched_dates.sql), those with a
-    line that came or went, and those whose stored amounts were converted at another rate than the one that counts now.
-    The models above follow the log of these.
+    version written between the last as-of date and this one, those with a line that came or went, and those whose stored
+    amounts were converted at another rate than the one that counts now. The models above follow the log of these.
+
+    A version counts from the date it was written on, which is not the date of its order: an export taken after midnight
+    has versions that the run up to the day before leaves out and the next one takes in, with no new batch to tell.
 
     Touched dates are too much for lines: where orders are exported, their lines have no time of their own, and all of
     them lie on one date.
@@ -24,51 +27,56 @@
 
     union all
 
+    {%- if last_as_of_date("lake:orders") < var("as_of_date") %}
+
+    select order_id
+    from {{ ref("stg_order_versions") }}
+    where updated_at >= {{ end_of_day(date_literals([last_as_of_date("lake:orders")])) }}
+
+    union all
+    {%- endif %}
+
+    -- where the as-of date went back: of what is stored, the version that counts is the last one written
+    select order_id
+    from {{ this }}
+    where not {{ known_by_as_of("updated_at") }}
+
+    union all
+
     {{ reconverted_orders("order_date") }}
+{%- endmacro %}
+
+
+{# The as-of date, as text, of this model's last run. #}
+{% macro last_as_of_date(input_name) -%}
+    {{ return(run_query(watermark_of(input_name, "as_of_date"))[0][0] | string) }}
 {%- endmacro %}
 
 
 {# Orders whose lines int_order_lines has to rebuild, beside those that int_exported_orders has rebuilt. #}
 {% macro touched_orders_of_lines() -%}
-    with
-
-    changed_lines as (
-
-        select event_date, line_id
-        from {{ ref("stg_order_items") }}
-        where {{ on_touched_dates("event_date") }} and {{ came_since("lake:order_items", "batch_id", "event_date") }}
-
-        union
-
-        select stored.event_date, stored.line_id
-        from {{ this }} as stored
-        left join (
-            select * from {{ ref("stg_order_items") }} where {{ on_touched_dates("event_date") }}
-        ) as exported
-            on
-                stored.event_date = exported.event_date
-                and stored.line_id = exported.line_id
-                and stored.row_hash = exported.row_hash
-        where
-            {{ on_touched_dates("stored.event_date") }}
-            and stored.event_date in ({{ dates_with_losses("lake:order_items") }})
-            and exported.line_id is null
-
-    )
-
-    -- two orders may claim the same line, and the one that loses it has changed, too
-    {% for lines in [ref("stg_order_items"), this] %}
-    select lines.order_id
-    from {{ lines }} as lines
-    inner join changed_lines
-        on
-            lines.event_date = changed_lines.event_date
-            and lines.line_id = changed_lines.line_id
-    where {{ on_touched_dates("lines.event_date") }}
+    select order_id
+    from {{ ref("stg_order_items") }}
+    where {{ on_touched_dates("event_date") }} and {{ came_since("lake:order_items", "batch_id", "event_date") }}
 
     union all
 
-    {% endfor %}
+    select stored.order_id
+    from {{ this }} as stored
+    left join (
+        select * from {{ ref("stg_order_items") }} where {{ on_touched_dates("event_date") }}
+    ) as exported
+        on
+            stored.event_date = exported.event_date
+            and stored.order_id = exported.order_id
+            and stored.line_id = exported.line_id
+            and stored.row_hash = exported.row_hash
+    where
+        {{ on_touched_dates("stored.event_date") }}
+        and stored.event_date in ({{ dates_with_losses("lake:order_items") }})
+        and exported.line_id is null
+
+    union all
 
     {{ reconverted_orders("price_date") }}
 {%- endmacro %}

@@ -88,16 +88,16 @@
 {%- endmacro %}
 
 
-{# A whole number made of a text: equal texts have equal numbers, and different ones hardly ever do. To look for what may
+{# A whole number made of texts: equal ones have equal numbers, and different ones hardly ever do. To look for what may
    be equal, which is then compared itself. #}
-{% macro text_fingerprint(expression) -%}
-    {{ return(adapter.dispatch("text_fingerprint", "userops")(expression)) }}
+{% macro text_fingerprint(expressions) -%}
+    {{ return(adapter.dispatch("text_fingerprint", "userops")(expressions)) }}
 {%- endmacro %}
 
-{% macro default__text_fingerprint(expression) -%}
-    xxhash64({{ expression }})
+{% macro default__text_fingerprint(expressions) -%}
+    xxhash64({{ expressions | join(", ") }})
 {%- endmacro %}
 
-{% macro duckdb__text_fingerprint(expression) -%}
-    hash({{ expression }})
+{% macro duckdb__text_fingerprint(expressions) -%}
+    hash({{ expressions | join(", ") }})
 {%- endmacro %}

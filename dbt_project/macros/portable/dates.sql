@@ -10,6 +10,27 @@
 {%- endmacro %}
 
 
+{# Condition: a version written at this UTC time (null: nobody says when) was known by the end of the as-of date. Written
+   as a comparison with one moment, so that the engine can skip what is later without looking at each row's local date. #}
+{% macro known_by_as_of(updated_at) -%}
+    ({{ updated_at }} is null or {{ updated_at }} < {{ end_of_day(as_of()) }})
+{%- endmacro %}
+
+
+{# The UTC timestamp at which a date ends in the project's time zone. #}
+{% macro end_of_day(date_expression) -%}
+    {{ return(adapter.dispatch("end_of_day", "userops")(date_expression)) }}
+{%- endmacro %}
+
+{% macro default__end_of_day(date_expression) -%}
+    to_utc_timestamp(cast({{ add_days(date_expression, 1) }} as timestamp), '{{ var("timezone") }}')
+{%- endmacro %}
+
+{% macro duckdb__end_of_day(date_expression) -%}
+    ((cast({{ add_days(date_expression, 1) }} as timestamp) at time zone '{{ var("timezone") }}') at time zone 'UTC')
+{%- endmacro %}
+
+
 {# Local date, in the project's time zone, of a UTC timestamp: its business date. #}
 {% macro local_date(utc_timestamp) -%}
     cast({{ local_time(utc_timestamp) }} as date)

@@ -41,6 +41,7 @@ select
     original_gross_amount,
     channel,
     coupon_code,
-    seller_id
+    seller_id,
+    updated_at
 from ranked_versions
 where version_rank = 1

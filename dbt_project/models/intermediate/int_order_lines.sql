@@ -35,10 +35,9 @@ exported_lines as (
         channel,
         row_hash
     from ({{ one_fact_per_key(
-        ref("stg_order_items"), "event_date", "line_id", row_hash="row_hash",
-        dates="true" if rebuilds_everything() else on_touched_dates("event_date")
+        ref("stg_order_items"), "event_date", ["order_id", "line_id"], row_hash="row_hash",
+        wanted="true" if rebuilds_everything() else on_touched_dates("event_date") ~ " and " ~ in_touched_orders("order_id")
     ) }}) as items
-    where {{ in_touched_orders("order_id") }}
     {% if not rebuilds_everything() %}
 
     union all

@@ -8,7 +8,9 @@ select
     {{ money("sum(discount_amount)") }} as discount_amount,
     {{ money("sum(refund_amount)") }} as refund_amount,
     {{ money("sum(net_amount)") }} as net_revenue,
-    {{ first_value_by("channel", "order_id") }} as order_channel,
+    {{ first_value_by(
+        "case when is_purchase then channel end", ordered_by(["ordered_at", "order_id"])
+    ) }} as order_channel,
     min(ordered_at) as first_order_at,
     max(ordered_at) as last_order_at
 from {{ ref("fct_orders") }}

@@ -6,7 +6,7 @@ events as (
         events.*,
         coalesce(events.currency, '{{ var("currency") }}') as value_currency
     from (
-        {{ one_fact_per_key(source("lake", "events"), "event_date", "event_id", ref("stg_repeated_events")) }}
+        {{ one_fact_per_key(source("lake", "events"), "event_date", ["event_id"], ref("stg_repeated_events")) }}
     ) as events
 
 )

@@ -11,5 +11,7 @@ select
     updated_at,
     properties
 from (
-    {{ one_row_per_key(source("lake", "feedback"), ["feedback_id"], ["updated_at desc nulls last", "_row_hash desc"]) }}
+    {{ one_row_per_key(
+        source("lake", "feedback"), ["feedback_id"], ["updated_at desc nulls last", "_row_hash desc"], written="updated_at"
+    ) }}
 ) as feedback

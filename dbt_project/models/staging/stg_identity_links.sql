@@ -7,5 +7,5 @@ select
     properties,
     event_date
 from (
-    {{ one_fact_per_key(source("lake", "identity_links"), "event_date", "link_id") }}
+    {{ one_fact_per_key(source("lake", "identity_links"), "event_date", ["link_id"]) }}
 ) as identity_links

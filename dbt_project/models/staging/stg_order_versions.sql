@@ -6,7 +6,9 @@ versions as (
         orders.*,
         coalesce(orders.currency, '{{ var("currency") }}') as amount_currency
     from {{ source("lake", "orders") }} as orders
-    where {{ up_to_as_of("orders.event_date") }}
+    where
+        {{ up_to_as_of("orders.event_date") }}
+        and {{ known_by_as_of("orders.updated_at") }}
 
 )
 

@@ -14,5 +14,7 @@ select
     result,
     updated_at
 from (
-    {{ one_row_per_key(source("lake", "outreach"), ["outreach_id"], ["updated_at desc nulls last", "_row_hash desc"]) }}
+    {{ one_row_per_key(
+        source("lake", "outreach"), ["outreach_id"], ["updated_at desc nulls last", "_row_hash desc"], written="updated_at"
+    ) }}
 ) as outreach

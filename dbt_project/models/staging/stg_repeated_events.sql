@@ -15,5 +15,5 @@
 
 select *
 from (
-    {{ repeated_facts(source("lake", "events"), "event_date", "event_id", in_touched_dates("event_date")) }}
+    {{ repeated_facts(source("lake", "events"), "event_date", ["event_id"], in_touched_dates("event_date")) }}
 ) as repeated

@@ -216,7 +216,7 @@ def _world(rng: random.Random) -> World:
     ]
     lines = [
         {
-            "line_id": f"l{number}",
+            "line_id": rng.choice([f"l{number}", "1", "2"]),  # ids of their own, or numbers within the order
             "order_id": f"o{rng.randrange(16)}",
             "product_id": rng.choice(["p1", "p2"]),
             "category": rng.choice([None, "c1", "c2"]),

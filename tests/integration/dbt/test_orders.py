@@ -60,20 +60,152 @@ def test_an_order_taken_back_is_told_by_its_lines_and_by_its_header_once_more(la
     assert warehouse.query("select line_id, currency from fct_order_items order by 1") == [("l1", "USD"), ("l2", "USD")]
 
 
-def test_a_line_told_for_two_orders_belongs_to_one_of_them_whichever_came_last(lake: Any, warehouse: Any) -> None:
-    """Line ids are unique within a date; of two rows the one with the smaller hash counts."""
-    lake.add_batch("orders", [_order("o1", 1), _order("o2", 1)])
-    batches = []
-    for order_id in ("o1", "o2"):
-        batches.append(lake.add_batch("order_items", [_line("l", order_id, 2)]))
-        warehouse.run(_day(4), *ORDERS)
-    winner = warehouse.query("select order_id from fct_order_items")
-    assert len(winner) == 1
-    assert warehouse.query("select order_id from fct_orders where items = 1") == winner
-
-    lake.retire(batches[0 if winner == [("o1",)] else 1])
+def test_line_ids_may_be_numbers_within_each_order(lake: Any, warehouse: Any) -> None:
+    """Lines 1, 2, 3 of every order, without a time of their own: all of them lie on one date."""
+    lake.add_batch("orders", [_order("a", 1), _order("b", 41)])
+    lake.add_batch("order_items", [_line("1", "a", None), _line("2", "a", None)])
     warehouse.run(_day(4), *ORDERS)
-    assert warehouse.query("select order_id from fct_order_items") == [("o2",) if winner == [("o1",)] else ("o1",)]
+    lake.add_batch("order_items", [_line("1", "b", None)])
+    warehouse.run(_day(42), *ORDERS)
+    assert _rebuilt(warehouse, "fct_order_items") == {"b"}
+    assert warehouse.query("select order_id, line_id from fct_order_items order by all") == [
+        ("a", "1"),
+        ("a", "2"),
+        ("b", "1"),
+    ]
+    assert warehouse.query("select order_id, items from fct_orders order by 1") == [("a", 2), ("b", 1)]
+
+
+def test_a_line_id_on_two_dates_of_an_order_is_two_lines(lake: Any, warehouse: Any) -> None:
+    """Sold on one date and returned on another under the same number; a line without a time is a third one."""
+    lake.add_batch("orders", [_order("told", 1)])
+    lake.add_batch("order_items", [
+        _line("1", "derived", 2), _line("1", "derived", 9, quantity=-1),
+        _line("1", "told", None), _line("1", "told", 2),
+    ])  # fmt: skip
+    warehouse.run(_day(12), *ORDERS)
+    warehouse.run(_day(12), "--select", "fct_order_items,test_type:generic", command="test")
+    assert warehouse.query(
+        "select order_id, line_id, line_date, order_date, quantity from fct_order_items order by all"
+    ) == [
+        ("derived", "1", _day(2), _day(2), 1),
+        ("derived", "1", _day(9), _day(2), -1),
+        ("told", "1", _day(2), _day(1), 1),
+        ("told", "1", None, _day(1), 1),
+    ]
+    assert warehouse.query("select order_id, items, net_amount from fct_orders order by 1") == [
+        ("derived", 2, 0),
+        ("told", 2, 10),
+    ]
+
+
+def test_of_two_rows_of_one_line_the_same_one_counts_whichever_came_last(lake: Any, warehouse: Any) -> None:
+    """Of two rows of a line the one with the smaller hash counts, until it is taken back."""
+    lake.add_batch("orders", [_order("o1", 1)])
+    batches = []
+    for price in (10, 20):
+        batches.append(lake.add_batch("order_items", [_line("l", "o1", 2, unit_price=price)]))
+        warehouse.run(_day(4), *ORDERS)
+    ((winner,),) = warehouse.query("select unit_price from fct_order_items")
+    assert winner in (10, 20)
+    warehouse.run(_day(4), *ORDERS, "--full-refresh")
+    assert warehouse.query("select unit_price from fct_order_items") == [(winner,)]
+
+    lake.retire(batches[0 if winner == 10 else 1])
+    warehouse.run(_day(4), *ORDERS)
+    assert warehouse.query("select unit_price from fct_order_items") == [(30 - winner,)]
+
+
+def test_a_version_counts_from_the_date_it_was_written_on(lake: Any, warehouse: Any) -> None:
+    """The export was taken on day 9; runs of earlier dates, in any order, know what was written by their own end."""
+    told = "select order_id, status from fct_orders order by 1"
+    lake.add_batch("orders", [
+        _order("o1", 1, status="paid", updated_at=_moment(1)),
+        _order("o1", 1, status="shipped", updated_at=_moment(4)),
+        _order("o1", 1, status="cancelled", updated_at=_moment(8)),
+        _order("o2", 2, status="paid"),  # nobody says when: known with its order
+        _order("o3", 2, status="paid", updated_at=datetime(2024, 1, 4, 15, 59)),  # 23:59 on day 3
+        _order("o4", 2, status="paid", updated_at=datetime(2024, 1, 4, 16)),  # the midnight that ends it
+    ])  # fmt: skip
+    known = {
+        3: [("o1", "paid"), ("o2", "paid"), ("o3", "paid")],
+        7: [("o1", "shipped"), ("o2", "paid"), ("o3", "paid"), ("o4", "paid")],
+        9: [("o1", "cancelled"), ("o2", "paid"), ("o3", "paid"), ("o4", "paid")],
+    }
+    warehouse.run(_day(3), *ORDERS)
+    assert warehouse.query(told) == known[3]
+    # no new batch, and no date between with an order: what was written since is found all the same
+    warehouse.run(_day(7), *ORDERS)
+    assert warehouse.query(told) == known[7]
+    assert _rebuilt(warehouse, "int_exported_orders") == {"o1", "o4"}
+    assert _rebuilt(warehouse, "fct_orders") == {"o1", "o4"}
+    for day in (9, 3, 9, 7, 3):
+        warehouse.run(_day(day), *ORDERS)
+        assert warehouse.query(told) == known[day], day
+    lake.add_batch("orders", [_order("o9", 12)])
+    warehouse.run(_day(9), *ORDERS)
+    assert warehouse.query(told) == known[9]
+
+
+def test_feedback_and_outreach_are_told_as_they_were_written_by_the_as_of_date(lake: Any, warehouse: Any) -> None:
+    wanted = ("--select", "+fct_feedback", "+int_outreach")
+    versions = [{"updated_at": _moment(day), "status": status} for day, status in ((2, "open"), (8, "closed"))]
+    lake.add_batch(
+        "feedback", [{"feedback_id": "f1", "user_id": "u1", "feedback_time": _moment(2), **one} for one in versions]
+    )
+    attempt = {"outreach_id": "c1", "user_id": "u1", "outreach_time": _moment(2)}
+    lake.add_batch("outreach", [
+        {**attempt, "updated_at": _moment(2), "answered": False},
+        {**attempt, "updated_at": _moment(8), "answered": True},
+    ])  # fmt: skip
+    for day, status, answered in ((5, "open", False), (8, "closed", True), (5, "open", False)):
+        warehouse.run(_day(day), *wanted)
+        assert warehouse.query("select status from fct_feedback") == [(status,)]
+        assert warehouse.query("select answered from int_outreach") == [(answered,)]
+
+
+def test_the_words_for_cancelled_are_a_setting(lake: Any, warehouse: Any) -> None:
+    cancelled = "select order_id from fct_orders where is_cancelled and not is_purchase order by 1"
+    statuses = ["paid", None, "Canceled", " CANCELLED ", "已取消", "交易关闭", "voided", "refunded", "closed", "d'oh"]
+    lake.add_batch("orders", [_order(f"o{number}", 1, status=status) for number, status in enumerate(statuses)])
+    lake.add_batch("order_items", [_line("l", "o5", None)])
+    warehouse.run(_day(4), *ORDERS)
+    assert warehouse.query(cancelled) == [("o2",), ("o3",), ("o4",), ("o5",), ("o6",)]
+    assert warehouse.query("select is_cancelled, is_purchase from fct_order_items") == [(True, False)]
+
+    # another list, and nothing else that is new
+    warehouse.run(_day(4), *ORDERS, orders={"cancelled_statuses": ["d'oh", "closed"]})
+    assert warehouse.query(cancelled) == [("o8",), ("o9",)]
+    assert warehouse.query("select is_cancelled, is_purchase from fct_order_items") == [(False, True)]
+    warehouse.run(_day(4), *ORDERS, orders={"cancelled_statuses": []})
+    assert warehouse.query(cancelled) == []
+
+
+def test_an_order_made_of_lines_that_disagree(lake: Any, warehouse: Any) -> None:
+    """Several currencies have no sum; of several buyers the earliest line's is the order's."""
+    lake.add_batch("order_items", [
+        _line("1", "mixed", 2, currency="USD", user_id="u1"), _line("2", "mixed", 2, currency="CNY", user_id="u1"),
+        _line("1", "alike", 2, currency="USD", user_id="u9"), _line("2", "alike", 3, currency="USD", user_id="u1"),
+        _line("3", "alike", None, currency="USD", user_id="u0"), _line("1", "later", 2, user_id=None),
+        _line("2", "later", 5, user_id="u5"), _line("3", "later", 5, user_id="u4"),
+    ])  # fmt: skip
+    wanted = ("--select", "+fct_order_items", "+int_churn_order_ledger")
+    warehouse.run(_day(4), *wanted)
+    assert warehouse.query(
+        "select order_id, user_id, currency, original_gross_amount, gross_amount from fct_orders order by 1"
+    ) == [("alike", "u9", "USD", 30, 30), ("later", None, "CNY", 10, 10), ("mixed", "u1", None, None, 20)]
+    warehouse.run(_day(6), *wanted)
+    assert warehouse.query("select user_id, gross_amount from fct_orders where order_id = 'later'") == [("u4", 30)]
+    # the ledger of what was known when credits the same buyer, from the day the order had one
+    assert warehouse.query(
+        "select order_id, user_id, order_date, known_date, sum(purchases), sum(gross_amount) "
+        "from int_churn_order_ledger group by all order by all"
+    ) == [
+        ("alike", "u9", _day(2), _day(2), 1, 10),
+        ("alike", "u9", _day(2), _day(3), 0, 10),
+        ("later", "u4", _day(2), _day(5), 1, 30),
+        ("mixed", "u1", _day(2), _day(2), 1, 20),
+    ]
 
 
 def test_lines_without_a_time_are_followed_by_batch(lake: Any, warehouse: Any) -> None:

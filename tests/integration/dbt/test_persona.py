@@ -6,7 +6,7 @@ import math
 import random
 import re
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -364,6 +364,18 @@ def _judged_dates() -> list[date]:
         or (weeks_from < day < AS_OF and day.isoweekday() == 7)
         or (day <= weeks_from and (day + timedelta(days=1)).day == 1)
     ]  # fmt: skip
+
+
+def test_top_category_counts_what_was_bought(world: dict[str, list[Row]], built: Any) -> None:
+    """Neither lines of cancelled orders nor returns are bought; equally many: the first in order."""
+    bought: dict[str, Counter[str]] = defaultdict(Counter)
+    purchases = {order.order_id for order in _orders(world).itertuples() if order.is_purchase}
+    for line in world["order_items"]:
+        if line["order_id"] in purchases and line["category"] and line["quantity"] > 0:
+            bought[line["user_id"]][line["category"]] += 1
+    expected = {user: min(counts, key=lambda name: (-counts[name], name)) for user, counts in bought.items()}
+    found = built.query("select user_id, top_category from dim_user_personas where top_category is not null")
+    assert dict(found) == expected
 
 
 def _orders(world: Mapping[str, list[Row]]) -> pd.DataFrame:

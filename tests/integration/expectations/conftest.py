@@ -82,7 +82,8 @@ MARTS = {
         from (values
             ('o1', 'u1', date '2024-06-28', 10.5::decimal(18, 4)), ('o2', 'u1', date '2024-06-30', 20::decimal(18, 4))
         ) as t (order_id, user_id, order_date, net_amount)""",
-    "fct_order_items": "select order_id, order_id || '-1' as line_id, order_date from fct_orders",
+    "fct_order_items": """
+        select order_id, order_id || '-1' as line_id, order_date as line_date, order_date from fct_orders""",
     "fct_lifecycle_stages": """
         select *, valid_to is null as is_current from (values
             ('u1', 'new', date '2024-06-28', date '2024-06-30'), ('u1', 'growing', date '2024-06-30', null),

@@ -352,7 +352,8 @@ def test_a_failing_gate_leaves_what_is_published(
 
 _MANY_ITEMS = """
 insert into fct_order_items
-select 'o1' as order_id, 'more-' || i as line_id, date '2024-06-28' as order_date from range(200) as more (i)
+select 'o1' as order_id, 'more-' || i as line_id, date '2024-06-28' as line_date, date '2024-06-28' as order_date
+from range(200) as more (i)
 """
 
 

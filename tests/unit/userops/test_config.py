@@ -47,6 +47,7 @@ def test_relative_paths_count_from_the_project_root(monkeypatch):
             ["userops.yml:2", "'soon'", "valid integer", "correct `lifecycle.new_days`"],
         ),
         ("lifecycle: {at_risk_min_days: 40}\n", ["at_risk_min_days below churned_after_days"]),
+        ("orders: {cancelled_statuses: [gone, ' ']}\n", ["words, none of them empty"]),
         ("product_stage: {min_months: 3}\n", ["min_months at least growth_months + 2"]),
         ("churn: {lead_days: 1}\nchurn: {lead_days: 2}\n", ["userops.yml:2", "`churn` was already given at line 1"]),
         ("- a list\n", ["a list", "a mapping"]),
@@ -106,6 +107,13 @@ def test_variables_that_other_parts_read_are_no_mistakes(instance, monkeypatch):
         if "__" not in name:
             monkeypatch.setenv(name, "4GB")
     instance()
+
+
+def test_words_for_cancelled_orders_are_compared_in_small_letters(instance):
+    assert instance("orders: {cancelled_statuses: [' Gone ', GONE, 已取消]}\n").orders.cancelled_statuses == (
+        "gone",
+        "已取消",
+    )
 
 
 def test_a_missing_configuration_directory_is_named(monkeypatch, tmp_path):

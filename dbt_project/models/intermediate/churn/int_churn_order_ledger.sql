@@ -14,7 +14,7 @@ versions as (
         updated_at,
         row_hash,
         channel,
-        lower(status) in ('cancelled', 'canceled') as is_cancelled,
+        {{ is_cancelled("status") }} as is_cancelled,
         gross_amount,
         discount_amount,
         refund_amount
@@ -78,21 +78,66 @@ version_entries as (
 
 ),
 
-orderless_line_days as (
+orderless_lines as (
+
+    select
+        order_id,
+        user_id,
+        order_time,
+        event_date,
+        channel,
+        line_amount
+    from {{ ref("int_order_lines") }}
+    where
+        not has_exported_order
+        and order_time is not null
+
+),
+
+-- who the buyer is does not change with later lines; before the first line with one, the order is nobody's
+line_buyers as (
+
+    select
+        order_id,
+        {{ buyer_of_lines() }} as user_id,
+        min(event_date) as order_date,
+        min(case when user_id is not null then event_date end) as buyer_known_date
+    from orderless_lines
+    group by order_id
+
+),
+
+credited_lines as (
 
     select
         lines.order_id,
-        lines.user_id,
-        lines.event_date as known_date,
-        min(lines.event_date) over (partition by lines.order_id, lines.user_id) as order_date,
-        max(lines.channel) as channel,
-        sum(case when lines.line_amount > 0 then lines.line_amount else 0 end) as gross_amount,
-        sum(case when lines.line_amount < 0 then -lines.line_amount else 0 end) as refund_amount
-    from {{ ref("int_order_lines") }} as lines
-    where
-        not lines.has_exported_order
-        and lines.order_time is not null
-    group by lines.order_id, lines.user_id, lines.event_date
+        buyers.user_id,
+        buyers.order_date,
+        case
+            when lines.event_date > buyers.buyer_known_date then lines.event_date
+            else buyers.buyer_known_date
+        end as known_date,
+        lines.channel,
+        lines.line_amount
+    from orderless_lines as lines
+    inner join line_buyers as buyers
+        on lines.order_id = buyers.order_id
+    where buyers.user_id is not null
+
+),
+
+orderless_line_days as (
+
+    select
+        order_id,
+        user_id,
+        order_date,
+        known_date,
+        max(channel) as channel,
+        sum(case when line_amount > 0 then line_amount else 0 end) as gross_amount,
+        sum(case when line_amount < 0 then -line_amount else 0 end) as refund_amount
+    from credited_lines
+    group by order_id, user_id, order_date, known_date
 
 ),
 
@@ -100,11 +145,10 @@ first_bought_line_days as (
 
     select
         order_id,
-        user_id,
         min(known_date) as known_date
     from orderless_line_days
     where gross_amount > 0
-    group by order_id, user_id
+    group by order_id
 
 ),
 
@@ -124,7 +168,6 @@ line_entries as (
     left join first_bought_line_days as firsts
         on
             days.order_id = firsts.order_id
-            and days.user_id = firsts.user_id
             and days.known_date = firsts.known_date
 
 )
@@ -155,4 +198,3 @@ select
     discount_amount,
     refund_amount
 from line_entries
-where user_id is not null

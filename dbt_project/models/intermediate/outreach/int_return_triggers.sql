@@ -73,7 +73,10 @@ triggers as (
         on
             returns.user_id = items.user_id
             and returns.returned_on = items.order_date
-    where items.category is not null
+    where
+        items.is_purchase
+        and items.line_amount > 0
+        and items.category is not null
 
     union
 

@@ -55,6 +55,7 @@ bought_categories as (
     where
         user_id is not null
         and category is not null
+        and is_purchase
         and line_amount > 0
     group by user_id, category
 

@@ -20,8 +20,11 @@ select
     lines.currency,
     lines.exchange_rate,
     lines.original_unit_price,
+    case when lines.order_time is not null then lines.event_date end as line_date,
     orders.order_date,
-    orders.user_id
+    orders.user_id,
+    orders.is_cancelled,
+    orders.is_purchase
 from {{ ref("int_order_lines") }} as lines
 inner join {{ ref("fct_orders") }} as orders
     on lines.order_id = orders.order_id

@@ -3,7 +3,11 @@
         materialized="incremental",
         incremental_strategy="touched_orders",
         on_schema_change="append_new_columns",
-        meta={"follows": ["int_exported_orders", "int_order_lines"], "stale_orders": "orders_of_other_buyers"},
+        meta={
+            "follows": ["int_exported_orders", "int_order_lines"],
+            "stale_orders": "orders_of_other_buyers",
+            "settings": ["orders"],
+        },
         pre_hook="{{ log_rebuilt_keys() }}",
         post_hook="{{ save_watermarks() }}",
     )
@@ -23,16 +27,16 @@ orders_from_lines as (
 
     select
         order_id,
-        max(user_id) as user_id,
+        {{ buyer_of_lines() }} as user_id,
         min(order_time) as order_time,
         min(case when order_time is not null then event_date end) as order_date,
         {{ money("sum(case when line_amount > 0 then line_amount else 0 end)") }} as gross_amount,
         {{ money("sum(case when line_amount < 0 then -line_amount else 0 end)") }} as refund_amount,
-        max(currency) as currency,
+        case when min(currency) = max(currency) then max(currency) end as currency,
         case when min(exchange_rate) = max(exchange_rate) then max(exchange_rate) end as exchange_rate,
-        {{ money(
+        case when min(currency) = max(currency) then {{ money(
             "sum(case when line_amount > 0 then " ~ pieces_times_price("quantity", "original_unit_price") ~ " else 0 end)"
-        ) }} as original_gross_amount,
+        ) }} end as original_gross_amount,
         max(channel) as channel
     from lines
     where not has_exported_order
@@ -58,7 +62,7 @@ orders as (
         channel,
         coupon_code,
         seller_id,
-        lower(status) in ('cancelled', 'canceled') as is_cancelled,
+        {{ is_cancelled("status") }} as is_cancelled,
         false as is_derived
     from {{ ref("int_exported_orders") }}
     where {{ in_touched_orders("order_id") }}

@@ -10,7 +10,9 @@ sold_lines as (
         line_amount,
         order_date,
         order_id,
-        line_id
+        line_id,
+        line_date,
+        is_cancelled
     from {{ ref("fct_order_items") }}
     where product_id is not null
 
@@ -25,8 +27,8 @@ sales as (
         max(case when product_name is not null then order_date end) as last_named_date,
         max(case when category is not null then order_date end) as last_in_category_date,
         count(*) as order_lines,
-        sum(quantity) as quantity,
-        sum(line_amount) as revenue
+        sum(case when is_cancelled then 0 else quantity end) as quantity,
+        sum(case when is_cancelled then 0 else line_amount end) as revenue
     from sold_lines
     group by product_id
 
@@ -39,11 +41,11 @@ latest_names as (
         sold_lines.product_id,
         {{ first_value_by(
             "case when sold_lines.order_date = sales.last_named_date then sold_lines.product_name end",
-            ordered_by(["sold_lines.order_id", "sold_lines.line_id"]),
+            ordered_by(["sold_lines.order_id", "sold_lines.line_id", "sold_lines.line_date"]),
         ) }} as product_name,
         {{ first_value_by(
             "case when sold_lines.order_date = sales.last_in_category_date then sold_lines.category end",
-            ordered_by(["sold_lines.order_id", "sold_lines.line_id"]),
+            ordered_by(["sold_lines.order_id", "sold_lines.line_id", "sold_lines.line_date"]),
         ) }} as category
     from sold_lines
     inner join sales
