@@ -8,7 +8,7 @@ scores as (
 
     select
         fct_churn_scores.*,
-        percent_rank() over (partition by as_of_date order by user_value) as value_rank
+        {{ list_value_ranks("user_value", "user_id") }}
     from {{ ref("fct_churn_scores") }} as fct_churn_scores
     where {{ up_to_as_of("as_of_date") }}
 
@@ -30,7 +30,7 @@ lately as (
         scores.churn_probability,
         scores.user_value,
         scores.expected_loss,
-        scores.value_rank,
+        {{ list_value_tier("scores.user_value") }} as value_tier,
         coalesce(decisions.action = 'add', false) as is_added_by_hand,
         coalesce(decisions.action = 'remove', false) as is_removed_by_hand,
         scores.churn_probability >= {{ settings.stay_probability }}
@@ -129,12 +129,7 @@ select
     kept.churn_probability,
     kept.user_value,
     kept.expected_loss,
-    case
-        when kept.user_value <= 0 then 'low'
-        when kept.value_rank >= 0.8 then 'high'
-        when kept.value_rank >= 0.5 then 'medium'
-        else 'low'
-    end as value_tier,
+    kept.value_tier,
     kept.churn_probability >= {{ settings.min_probability }} as can_enter,
     kept.is_added_by_hand,
     kept.is_removed_by_hand,
