@@ -59,12 +59,7 @@ rhythms as (
         lately.*,
         rhythm.activity_date as last_active_date,
         {{ days_between("rhythm.activity_date", "lately.as_of_date") }} as days_silent,
-        case
-            when rhythm.active_days_so_far >= 3
-                then {{ share(
-                    days_between("rhythm.first_active_date", "rhythm.activity_date"), "(rhythm.active_days_so_far - 1)"
-                ) }}
-        end as usual_gap_days
+        {{ mean_gap_days("rhythm") }} as usual_gap_days
     from lately
     left join {{ ref("int_user_rhythm") }} as rhythm
         on
@@ -90,35 +85,9 @@ kept as (
 
 ),
 
-days_before as (
+habits as (
 
-    select
-        kept.as_of_date,
-        kept.user_id,
-        days.primary_channel,
-        count(*) as visits
-    from kept
-    inner join {{ ref("fct_user_days") }} as days
-        on
-            kept.user_id = days.user_id
-            and kept.last_active_date >= days.activity_date
-            and {{ add_days("kept.last_active_date", -90) }} < days.activity_date
-    where days.primary_channel is not null
-    group by kept.as_of_date, kept.user_id, days.primary_channel
-
-),
-
-channels as (
-
-    select
-        as_of_date,
-        user_id,
-        primary_channel,
-        row_number() over (
-            partition by as_of_date, user_id
-            order by visits desc, primary_channel
-        ) as channel_rank
-    from days_before
+    {{ habits_before_silence("kept", ["as_of_date", "user_id"]) }}
 
 )
 
@@ -136,10 +105,9 @@ select
     kept.last_active_date,
     kept.days_silent,
     kept.usual_gap_days,
-    channels.primary_channel as channel
+    habits.channel
 from kept
-left join channels
+left join habits
     on
-        kept.as_of_date = channels.as_of_date
-        and kept.user_id = channels.user_id
-        and channels.channel_rank = 1
+        kept.as_of_date = habits.as_of_date
+        and kept.user_id = habits.user_id
