@@ -24,18 +24,20 @@ habits as (
 
 ),
 
+-- a refund makes no active day: what is given back before the silence is a churn counts, too
 net_revenues as (
 
     select
         spells.user_id,
         spells.last_active_date,
-        sum(days.net_revenue) as net_revenue
+        sum(orders.net_amount) as net_revenue
     from spells
-    inner join {{ ref("fct_user_days") }} as days
+    inner join {{ ref("fct_orders") }} as orders
         on
-            spells.user_id = days.user_id
-            and spells.last_active_date >= days.activity_date
-            and {{ add_days("spells.last_active_date", -value_days) }} < days.activity_date
+            spells.user_id = orders.user_id
+            and {{ add_days("spells.last_active_date", "-" ~ value_days) }} < orders.order_date
+            and {{ add_days("spells.last_active_date", var("lifecycle").churned_after_days) }} >= orders.order_date
+    where not orders.is_cancelled
     group by spells.user_id, spells.last_active_date
 
 ),

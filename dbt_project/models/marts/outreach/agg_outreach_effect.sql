@@ -67,17 +67,34 @@ participants as (
 
 returns as (
 
-    select
+    select distinct
         participants.list_name,
         participants.experiment_from,
-        participants.user_id,
-        sum(cast(days.net_revenue as decimal(18, 2))) as net_revenue
+        participants.user_id
     from participants
     inner join {{ ref("fct_user_days") }} as days
         on
             participants.user_id = days.user_id
             and participants.as_of_date < days.activity_date
             and {{ add_days("participants.as_of_date", settings.window_days) }} >= days.activity_date
+
+),
+
+-- from the orders, because what is refunded on a day without a purchase is on no active day
+revenues as (
+
+    select
+        participants.list_name,
+        participants.experiment_from,
+        participants.user_id,
+        sum(orders.net_amount) as net_revenue
+    from participants
+    inner join {{ ref("fct_orders") }} as orders
+        on
+            participants.user_id = orders.user_id
+            and participants.as_of_date < orders.order_date
+            and {{ add_days("participants.as_of_date", settings.window_days) }} >= orders.order_date
+    where not orders.is_cancelled
     group by participants.list_name, participants.experiment_from, participants.user_id
 
 ),
@@ -112,13 +129,18 @@ outcomes as (
         participants.holdout_share,
         case when contacts.user_id is not null then 1 else 0 end as contacted,
         case when returns.user_id is not null then 1 else 0 end as returned,
-        cast(coalesce(returns.net_revenue, 0) as decimal(18, 2)) as net_revenue
+        cast(coalesce(revenues.net_revenue, 0) as decimal(18, 2)) as net_revenue
     from participants
     left join returns
         on
             participants.list_name = returns.list_name
             and participants.experiment_from = returns.experiment_from
             and participants.user_id = returns.user_id
+    left join revenues
+        on
+            participants.list_name = revenues.list_name
+            and participants.experiment_from = revenues.experiment_from
+            and participants.user_id = revenues.user_id
     left join contacts
         on
             participants.list_name = contacts.list_name

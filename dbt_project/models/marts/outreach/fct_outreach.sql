@@ -50,8 +50,7 @@ outcomes as (
 
     select
         linked.outreach_id,
-        min(days.activity_date) as returned_on,
-        sum(days.net_revenue) as net_revenue
+        min(days.activity_date) as returned_on
     from linked
     inner join {{ ref("fct_user_days") }} as days
         on
@@ -59,6 +58,25 @@ outcomes as (
             and linked.outreach_date < days.activity_date
             and {{ add_days("linked.outreach_date", window_days) }} >= days.activity_date
     where {{ up_to_as_of("days.activity_date") }}
+    group by linked.outreach_id
+
+),
+
+-- from the orders, because what is refunded on a day without a purchase is on no active day
+revenues as (
+
+    select
+        linked.outreach_id,
+        sum(orders.net_amount) as net_revenue
+    from linked
+    inner join {{ ref("fct_orders") }} as orders
+        on
+            linked.user_id = orders.user_id
+            and linked.outreach_date < orders.order_date
+            and {{ add_days("linked.outreach_date", window_days) }} >= orders.order_date
+    where
+        {{ up_to_as_of("orders.order_date") }}
+        and not orders.is_cancelled
     group by linked.outreach_id
 
 )
@@ -86,10 +104,12 @@ select
     {{ add_days("linked.outreach_date", window_days) }} <= {{ as_of() }} as is_complete,
     outcomes.returned_on,
     outcomes.returned_on is not null as has_returned,
-    {{ money("coalesce(outcomes.net_revenue, 0)") }} as net_revenue
+    {{ money("coalesce(revenues.net_revenue, 0)") }} as net_revenue
 from linked
 left join outcomes
     on linked.outreach_id = outcomes.outreach_id
+left join revenues
+    on linked.outreach_id = revenues.outreach_id
 left join {{ ref("churn_warning_list") }} as warnings
     on
         linked.found_list_name = 'churn_warning'
