@@ -11,7 +11,7 @@ list_rows as (
     select
         'churn_warning' as list_name,
         as_of_date,
-        user_id,
+        user_id as listed_user_id,
         reason_1_code as reason,
         action_code as action,
         value_tier,
@@ -27,7 +27,7 @@ list_rows as (
     select
         'winback' as list_name,
         as_of_date,
-        user_id,
+        user_id as listed_user_id,
         trigger_kind as reason,
         action_code as action,
         value_tier,
@@ -40,15 +40,27 @@ list_rows as (
 
 ),
 
-ranked_rows as (
+-- lists keep the users of their day; of accounts that are one person since, the one that was listed first was drawn
+persons as (
 
     select
         list_rows.*,
+        coalesce(accounts.user_id, list_rows.listed_user_id) as user_id
+    from list_rows
+    left join {{ ref("int_identity_accounts") }} as accounts
+        on list_rows.listed_user_id = accounts.account_id
+
+),
+
+ranked_rows as (
+
+    select
+        persons.*,
         row_number() over (
             partition by list_name, experiment_from, user_id
-            order by as_of_date
+            order by as_of_date, listed_user_id
         ) as row_rank
-    from list_rows
+    from persons
     where experiment_from is not null
 
 ),
