@@ -48,7 +48,7 @@ class Trial:
 def write_trials(
     connection: duckdb.DuckDBPyConnection, seeds: Sequence[int], users: int, options: CampaignOptions
 ) -> list[Trial]:
-    """Create the tables churn_warning_list, winback_list, fct_user_days and int_outreach in the connection's schema.
+    """Create the tables that the model reads in the connection's schema.
 
     Args:
         users: users of each list, held-out ones included.
@@ -70,7 +70,9 @@ _LIST_COLUMNS = (
 _TABLES = {
     "churn_warning_list": _LIST_COLUMNS.format("reason_1_code"),
     "winback_list": _LIST_COLUMNS.format("trigger_kind"),
-    "fct_user_days": "user_id varchar, activity_date date, net_revenue decimal(18, 4)",
+    "fct_user_days": "user_id varchar, activity_date date",
+    "fct_orders": "user_id varchar, order_date date, is_cancelled boolean, net_amount decimal(18, 4)",
+    "int_identity_accounts": "account_id varchar, user_id varchar",
     "int_outreach": "user_id varchar, outreach_date date, list_name varchar, is_contacted boolean",
 }
 
@@ -130,14 +132,16 @@ def _insert_days(
     connection: duckdb.DuckDBPyConnection, day: date, ids: list[str], came: Bools, days_later: Ints, spent: Floats
 ) -> None:
     active = np.flatnonzero(came)
-    rows = pa.table(
-        {
-            "user_id": [ids[number] for number in active],
-            "activity_date": pa.array(np.datetime64(day, "D") + days_later[active].astype("timedelta64[D]")),
-            "net_revenue": pa.array(spent[active]),
-        }
-    )
-    _insert(connection, "fct_user_days", rows)
+    users = [ids[number] for number in active]
+    dates = pa.array(np.datetime64(day, "D") + days_later[active].astype("timedelta64[D]"))
+    _insert(connection, "fct_user_days", pa.table({"user_id": users, "activity_date": dates}))
+    orders = {
+        "user_id": users,
+        "order_date": dates,
+        "is_cancelled": [False] * len(users),
+        "net_amount": pa.array(spent[active]),
+    }
+    _insert(connection, "fct_orders", pa.table(orders))
 
 
 def _insert_contacts(connection: duckdb.DuckDBPyConnection, day: date, ids: list[str], campaign: Campaign) -> None:

@@ -87,3 +87,14 @@
         )
     {% endif %}
 {% endmacro %}
+
+
+{# Band of a churn probability: high, medium or low (`warning_list.high_risk`, `medium_risk`). #}
+{% macro risk_band(churn_probability) -%}
+    {%- set settings = var("warning_list") -%}
+    case
+        when {{ churn_probability }} >= {{ settings.high_risk }} then 'high'
+        when {{ churn_probability }} >= {{ settings.medium_risk }} then 'medium'
+        else 'low'
+    end
+{%- endmacro %}

@@ -25,7 +25,7 @@
 
 {# A city's name as the seed city_tiers spells it: lower case, without 市 at its end. #}
 {% macro city_key(city) -%}
-    replace(lower(trim({{ city }})), '市', '')
+    regexp_replace(lower(trim({{ city }})), '市$', '')
 {%- endmacro %}
 
 

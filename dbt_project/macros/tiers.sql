@@ -154,21 +154,30 @@
 {%- endmacro %}
 
 
+{# The last ranks that are high and medium among so many ranked ones: the top shares of `tiers`; decimals, so that a fifth
+   of ten is two. #}
+{% macro last_ranks_of_tiers(ranked) %}
+    {% set high = "cast('" ~ var("tiers").value_high_share ~ "' as decimal(9, 6))" %}
+    {% set medium = "cast('" ~ var("tiers").value_medium_share ~ "' as decimal(9, 6))" %}
+    {{ return({
+        "high": "ceil(" ~ ranked ~ " * " ~ high ~ ")",
+        "medium": "ceil(" ~ ranked ~ " * (" ~ high ~ " + " ~ medium ~ "))",
+    }) }}
+{% endmacro %}
+
+
 {#
     The last amounts that are high and medium at each judged date, and whose they are, among the amounts above zero in
-    columns `<measure>_<number>` of a relation with a user_id: ranked by amount, equal ones by user id. They are the top
-    shares of `tiers`; decimals, so that a fifth of ten is two.
+    columns `<measure>_<number>` of a relation with a user_id: ranked by amount, equal ones by user id.
 #}
 {% macro rank_limits(relation, measure) -%}
-    {%- set tiers = var("tiers") -%}
-    {%- set high = "cast('" ~ tiers.value_high_share ~ "' as decimal(9, 6))" -%}
-    {%- set medium = "cast('" ~ tiers.value_medium_share ~ "' as decimal(9, 6))" -%}
+    {%- set last_ranks = last_ranks_of_tiers("ranked_users") -%}
     select
         judged_number,
-        max(case when amount_rank = ceil(ranked_users * {{ high }}) then amount end) as high_amount,
-        max(case when amount_rank = ceil(ranked_users * {{ high }}) then user_id end) as high_user_id,
-        max(case when amount_rank = ceil(ranked_users * ({{ high }} + {{ medium }})) then amount end) as medium_amount,
-        max(case when amount_rank = ceil(ranked_users * ({{ high }} + {{ medium }})) then user_id end) as medium_user_id
+        max(case when amount_rank = {{ last_ranks.high }} then amount end) as high_amount,
+        max(case when amount_rank = {{ last_ranks.high }} then user_id end) as high_user_id,
+        max(case when amount_rank = {{ last_ranks.medium }} then amount end) as medium_amount,
+        max(case when amount_rank = {{ last_ranks.medium }} then user_id end) as medium_user_id
     from (
         select
             judged_number,
@@ -203,6 +212,32 @@
             then {{ tier(kind, name) }}
         {%- endfor %}
         else {{ tier(kind, "low") }}
+    end
+{%- endmacro %}
+
+
+{#
+    Columns that rank the users of a list's date by what they are worth, for list_value_tier: `value_rank`, and how many
+    of them are worth anything, `ranked_users`. As with the other tiers, those worth nothing take nobody's place; equal
+    worths go by the columns `ties`.
+#}
+{% macro list_value_ranks(user_value, ties) -%}
+    row_number() over (
+        partition by as_of_date, {{ user_value }} > 0
+        order by {{ user_value }} desc, {{ ties }}
+    ) as value_rank,
+    count(*) over (partition by as_of_date, {{ user_value }} > 0) as ranked_users
+{%- endmacro %}
+
+
+{# high, medium or low by the ranks of list_value_ranks; who is worth nothing is low. #}
+{% macro list_value_tier(user_value) -%}
+    {%- set last_ranks = last_ranks_of_tiers("ranked_users") -%}
+    case
+        when coalesce({{ user_value }}, 0) <= 0 then 'low'
+        when value_rank <= {{ last_ranks.high }} then 'high'
+        when value_rank <= {{ last_ranks.medium }} then 'medium'
+        else 'low'
     end
 {%- endmacro %}
 

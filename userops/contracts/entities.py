@@ -279,7 +279,12 @@ _CAMPAIGN_TOUCHES = Entity(
         Column("touch_id", _ID, "id of the touch", "触达 ID"),
         Column("campaign_id", _ID, "id of the campaign", "活动 ID", required=True),
         Column("user_id", _ID, "id of the user", "用户 ID", required=True),
-        Column("touch_time", _TS, "when it was sent, UTC", "触达时间（UTC）"),
+        Column(
+            "touch_time",
+            _TS,
+            "when it was sent, UTC, in rows of what came of it, too",
+            "触达发送时间（UTC），结果行亦填发送时间",
+        ),
         Column("channel", _TEXT, "channel of the touch", "触达渠道"),
         Column("variant", _TEXT, "arm of the experiment", "实验分组"),
         Column("outcome", _TEXT, "sent, opened, clicked, converted or the export's own word", "触达结果"),

@@ -158,7 +158,7 @@
 
 {# A fingerprint of all that shapes a stored row besides the data: if it changes, stored rows are out of date. The
    macros have one of their own (`macros_fingerprint`), because a model's text does not change with them. Further
-   settings a model depends on are named in its meta: `settings: [lifecycle]`. #}
+   settings a model depends on are named in its meta, whole or by their path: `settings: [lifecycle, churn.lead_days]`. #}
 {% macro model_definition() %}
     {{ return(found_once("definition", find_model_definition)) }}
 {% endmacro %}
@@ -169,8 +169,13 @@
         model.raw_code, var("macros_fingerprint"), var("timezone"), var("session_gap_minutes"),
         var("unlisted_is_activity"), var("currency"),
     ] %}
-    {% for name in config.get("meta", {}).get("settings", []) %}
-        {% do parts.append(tojson(var(name), sort_keys=true)) %}
+    {% for path in config.get("meta", {}).get("settings", []) %}
+        {% set names = path.split(".") %}
+        {% set setting = namespace(value=var(names[0])) %}
+        {% for name in names[1:] %}
+            {% set setting.value = setting.value[name] %}
+        {% endfor %}
+        {% do parts.append(tojson(setting.value, sort_keys=true)) %}
     {% endfor %}
     {% for row in run_query("select * from " ~ source("lake_control", "event_taxonomy") ~ " order by event_name") %}
         {% do parts.append(row.values() | join("|")) %}

@@ -1,4 +1,7 @@
-{#- A touch that was sent and then clicked may come as two rows of one id: what came of it is the furthest. -#}
+{#-
+    A touch that was sent and then clicked may come as two rows of one id, both with the time of sending: what came of it is
+    the furthest. Rows with another date or, without an id in the export, another outcome are touches of their own.
+-#}
 {%- set touches_with_progress -%}
     (
         select

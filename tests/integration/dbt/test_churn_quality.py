@@ -97,3 +97,26 @@ def test_quality_comes_with_the_end_of_the_horizon_and_follows_late_data(lake: L
     assert warehouse.query(QUALITY) == after, "incremental = full refresh"
     warehouse.run(SCORED[0] + timedelta(days=30), *MODELS)
     assert [row[0] for row in warehouse.query(QUALITY)] == [SCORED[0]], "an earlier day knows no later quality"
+
+
+def test_another_horizon_or_length_of_the_list_judges_everything_again(lake: Lake, warehouse: Warehouse) -> None:
+    """And a setting that quality does not depend on judges nothing again."""
+    for number, day in enumerate(SCORED):
+        _write_scores(lake.root, day, "churn-a", number)
+    lake.add_batch("orders", _orders(range(0, 75), seed=1), as_of=FIRST + timedelta(days=75))
+    as_of, settings = FIRST + timedelta(days=75), warehouse.settings
+    churn, listed = settings.churn.model_dump(mode="json"), settings.warning_list.model_dump(mode="json")
+    built: dict[tuple[int, int], Any] = {}
+    for horizon, users in ((10, 1), (20, 1), (20, 2)):
+        variables = {"churn": {**churn, "horizon_days": horizon}, "warning_list": {**listed, "max_users": users}}
+        warehouse.run(as_of, *MODELS, **variables)
+        built[horizon, users] = warehouse.query(QUALITY)
+    assert len({str(rows) for rows in built.values()}) == len(built)
+
+    runs = "select count(*) from pipeline_state.rebuilt_dates where model_name = 'agg_churn_model_quality'"
+    before = warehouse.query(runs)
+    variables["churn"] = {**variables["churn"], "seed": 1}
+    warehouse.run(as_of, *MODELS, **variables)
+    assert warehouse.query(runs) == before
+    warehouse.run(as_of, *MODELS, "--full-refresh", **variables)
+    assert warehouse.query(QUALITY) == built[20, 2]

@@ -231,6 +231,7 @@ def _check_referrals(warehouse: Any, as_of: date) -> None:
         "select user_id, referrer_user_id, first_seen_date, first_active_date, orders from dim_users "
         "where first_seen_date is not null"
     )
+    known = {user for (user,) in warehouse.query("select user_id from dim_users where is_identified")}
     active = warehouse.query("select user_id, activity_date from fct_user_days")
     sent = warehouse.query("select user_id, event_date from int_events where event_name = 'invitation_sent'")
     months = sorted({shop.day(number).replace(day=1) for number in range((as_of - shop.FIRST_DAY).days + 1)})
@@ -242,7 +243,7 @@ def _check_referrals(warehouse: Any, as_of: date) -> None:
             return grain == "total" or day.replace(day=1) == period
 
         new = [row for row in users if inside(row[2])]
-        invited = [row for row in new if row[1] is not None]
+        invited = [row for row in new if row[1] in known and row[1] != row[0]]
         senders = [user for user, day in sent if inside(day)]
         active_users = len({user for user, day in active if inside(day)})
         expected.append(

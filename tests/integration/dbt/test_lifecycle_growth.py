@@ -161,6 +161,8 @@ def _stage(life: Life, day: date) -> str:
         return "churned"
     if silence > _patience(gaps):
         return "at_risk"
+    if not active:
+        return "new"
     comebacks = [
         later for later, gap in zip(active[1:], gaps, strict=True) if gap > LIFECYCLE["churned_after_days"]
     ]  # fmt: skip

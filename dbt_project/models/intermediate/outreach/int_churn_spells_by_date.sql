@@ -13,13 +13,21 @@ known_spells as (
         case when spells.returned_on <= dates.as_of_date then spells.returned_on end as returned_on,
         spells.usual_gap_days,
         spells.user_value,
-        spells.channel,
-        percent_rank() over (partition by dates.as_of_date order by spells.user_value) as value_rank
+        spells.channel
     from {{ ref("int_list_dates") }} as dates
     inner join {{ ref("int_churn_spells") }} as spells
         on
             {{ add_days("dates.as_of_date", "-" ~ var("lifecycle").churned_after_days) }} >= spells.last_active_date
             and {{ add_days("dates.as_of_date", "-" ~ var("winback_list").lookback_days) }} < spells.last_active_date
+
+),
+
+ranked as (
+
+    select
+        known_spells.*,
+        {{ list_value_ranks("user_value", "user_id, last_active_date") }}
+    from known_spells
 
 )
 
@@ -31,11 +39,6 @@ select
     returned_on,
     usual_gap_days,
     user_value,
-    case
-        when user_value <= 0 then 'low'
-        when value_rank >= 0.8 then 'high'
-        when value_rank >= 0.5 then 'medium'
-        else 'low'
-    end as value_tier,
+    {{ list_value_tier("user_value") }} as value_tier,
     channel
-from known_spells
+from ranked

@@ -8,7 +8,7 @@ scores as (
 
     select
         fct_churn_scores.*,
-        percent_rank() over (partition by as_of_date order by user_value) as value_rank
+        {{ list_value_ranks("user_value", "user_id") }}
     from {{ ref("fct_churn_scores") }} as fct_churn_scores
     where {{ up_to_as_of("as_of_date") }}
 
@@ -30,7 +30,7 @@ lately as (
         scores.churn_probability,
         scores.user_value,
         scores.expected_loss,
-        scores.value_rank,
+        {{ list_value_tier("scores.user_value") }} as value_tier,
         coalesce(decisions.action = 'add', false) as is_added_by_hand,
         coalesce(decisions.action = 'remove', false) as is_removed_by_hand,
         scores.churn_probability >= {{ settings.stay_probability }}
@@ -59,12 +59,7 @@ rhythms as (
         lately.*,
         rhythm.activity_date as last_active_date,
         {{ days_between("rhythm.activity_date", "lately.as_of_date") }} as days_silent,
-        case
-            when rhythm.active_days_so_far >= 3
-                then {{ share(
-                    days_between("rhythm.first_active_date", "rhythm.activity_date"), "(rhythm.active_days_so_far - 1)"
-                ) }}
-        end as usual_gap_days
+        {{ mean_gap_days("rhythm") }} as usual_gap_days
     from lately
     left join {{ ref("int_user_rhythm") }} as rhythm
         on
@@ -90,35 +85,9 @@ kept as (
 
 ),
 
-days_before as (
+habits as (
 
-    select
-        kept.as_of_date,
-        kept.user_id,
-        days.primary_channel,
-        count(*) as visits
-    from kept
-    inner join {{ ref("fct_user_days") }} as days
-        on
-            kept.user_id = days.user_id
-            and kept.last_active_date >= days.activity_date
-            and {{ add_days("kept.last_active_date", -90) }} < days.activity_date
-    where days.primary_channel is not null
-    group by kept.as_of_date, kept.user_id, days.primary_channel
-
-),
-
-channels as (
-
-    select
-        as_of_date,
-        user_id,
-        primary_channel,
-        row_number() over (
-            partition by as_of_date, user_id
-            order by visits desc, primary_channel
-        ) as channel_rank
-    from days_before
+    {{ habits_before_silence("kept", ["as_of_date", "user_id"]) }}
 
 )
 
@@ -129,22 +98,16 @@ select
     kept.churn_probability,
     kept.user_value,
     kept.expected_loss,
-    case
-        when kept.user_value <= 0 then 'low'
-        when kept.value_rank >= 0.8 then 'high'
-        when kept.value_rank >= 0.5 then 'medium'
-        else 'low'
-    end as value_tier,
+    kept.value_tier,
     kept.churn_probability >= {{ settings.min_probability }} as can_enter,
     kept.is_added_by_hand,
     kept.is_removed_by_hand,
     kept.last_active_date,
     kept.days_silent,
     kept.usual_gap_days,
-    channels.primary_channel as channel
+    habits.channel
 from kept
-left join channels
+left join habits
     on
-        kept.as_of_date = channels.as_of_date
-        and kept.user_id = channels.user_id
-        and channels.channel_rank = 1
+        kept.as_of_date = habits.as_of_date
+        and kept.user_id = habits.user_id

@@ -174,12 +174,13 @@ dayparts as (
 
 ),
 
+-- the gap that stands in where a user has no rhythm yet is for thresholds, not for telling
 rhythm as (
 
     select
         user_id,
         activity_date,
-        usual_gap_days
+        case when has_own_rhythm then usual_gap_days end as usual_gap_days
     from {{ ref("int_user_rhythm") }}
     where {{ in_touched_users("user_id") }}
 

@@ -9,6 +9,7 @@
             "business_date": "horizon_ends_on",
             "follows": ["fct_user_days"],
             "stale_dates": "dates_of_unjudged_horizons",
+            "settings": ["churn.lead_days", "churn.horizon_days", "warning_list.max_users"],
         },
         pre_hook="{{ log_rebuilt_dates() }}",
         post_hook="{{ save_watermarks() }}",

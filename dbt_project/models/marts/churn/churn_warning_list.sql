@@ -2,7 +2,6 @@
     The list of a date is written once, from what was known then, and kept: it is what the operators were given. Who is
     on it is decided in int_contact_lists.
 -#}
-{%- set settings = var("warning_list") -%}
 {{
     config(
         materialized="incremental",
@@ -18,11 +17,7 @@ listed as (
 
     select
         lists.*,
-        case
-            when lists.probability >= {{ settings.high_risk }} then 'high'
-            when lists.probability >= {{ settings.medium_risk }} then 'medium'
-            else 'low'
-        end as risk_band
+        {{ risk_band("lists.probability") }} as risk_band
     from {{ ref("int_contact_lists") }} as lists
     where
         lists.list_name = 'churn_warning'

@@ -52,12 +52,11 @@ referrers as (
 
     select distinct referrers.user_id
     from users as referrers
-    inner join {{ ref("dim_users") }} as invited
+    inner join {{ ref("int_referrals") }} as invited
         on
             referrers.user_id = invited.referrer_user_id
             and referrers.acquired_date <= invited.identified_from
             and referrers.last_date >= invited.identified_from
-    where invited.user_id <> referrers.user_id
 
 ),
 

@@ -143,6 +143,7 @@ stages as (
             when boundary_date < new_until then 'new'
             when boundary_date >= churned_from then 'churned'
             when boundary_date >= at_risk_from then 'at_risk'
+            when active_days_so_far = 0 then 'new'
             when boundary_date < returned_until then 'returned'
             when active_days_so_far < {{ settings.mature_active_days }} then 'growing'
             else 'mature'

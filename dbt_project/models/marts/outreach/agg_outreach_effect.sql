@@ -11,7 +11,7 @@ list_rows as (
     select
         'churn_warning' as list_name,
         as_of_date,
-        user_id,
+        user_id as listed_user_id,
         reason_1_code as reason,
         action_code as action,
         value_tier,
@@ -27,7 +27,7 @@ list_rows as (
     select
         'winback' as list_name,
         as_of_date,
-        user_id,
+        user_id as listed_user_id,
         trigger_kind as reason,
         action_code as action,
         value_tier,
@@ -40,15 +40,27 @@ list_rows as (
 
 ),
 
-ranked_rows as (
+-- lists keep the users of their day; of accounts that are one person since, the one that was listed first was drawn
+persons as (
 
     select
         list_rows.*,
+        coalesce(accounts.user_id, list_rows.listed_user_id) as user_id
+    from list_rows
+    left join {{ ref("int_identity_accounts") }} as accounts
+        on list_rows.listed_user_id = accounts.account_id
+
+),
+
+ranked_rows as (
+
+    select
+        persons.*,
         row_number() over (
             partition by list_name, experiment_from, user_id
-            order by as_of_date
+            order by as_of_date, listed_user_id
         ) as row_rank
-    from list_rows
+    from persons
     where experiment_from is not null
 
 ),
@@ -67,17 +79,34 @@ participants as (
 
 returns as (
 
-    select
+    select distinct
         participants.list_name,
         participants.experiment_from,
-        participants.user_id,
-        sum(cast(days.net_revenue as decimal(18, 2))) as net_revenue
+        participants.user_id
     from participants
     inner join {{ ref("fct_user_days") }} as days
         on
             participants.user_id = days.user_id
             and participants.as_of_date < days.activity_date
             and {{ add_days("participants.as_of_date", settings.window_days) }} >= days.activity_date
+
+),
+
+-- from the orders, because what is refunded on a day without a purchase is on no active day
+revenues as (
+
+    select
+        participants.list_name,
+        participants.experiment_from,
+        participants.user_id,
+        sum(orders.net_amount) as net_revenue
+    from participants
+    inner join {{ ref("fct_orders") }} as orders
+        on
+            participants.user_id = orders.user_id
+            and participants.as_of_date < orders.order_date
+            and {{ add_days("participants.as_of_date", settings.window_days) }} >= orders.order_date
+    where not orders.is_cancelled
     group by participants.list_name, participants.experiment_from, participants.user_id
 
 ),
@@ -112,13 +141,18 @@ outcomes as (
         participants.holdout_share,
         case when contacts.user_id is not null then 1 else 0 end as contacted,
         case when returns.user_id is not null then 1 else 0 end as returned,
-        cast(coalesce(returns.net_revenue, 0) as decimal(18, 2)) as net_revenue
+        cast(coalesce(revenues.net_revenue, 0) as decimal(18, 2)) as net_revenue
     from participants
     left join returns
         on
             participants.list_name = returns.list_name
             and participants.experiment_from = returns.experiment_from
             and participants.user_id = returns.user_id
+    left join revenues
+        on
+            participants.list_name = revenues.list_name
+            and participants.experiment_from = revenues.experiment_from
+            and participants.user_id = revenues.user_id
     left join contacts
         on
             participants.list_name = contacts.list_name

@@ -1,5 +1,3 @@
-{%- set limits = var("warning_list") -%}
-
 with
 
 scores as (
@@ -101,9 +99,7 @@ select
     scores.churn_probability,
     case
         when scores.churn_probability is null then 'not_scored'
-        when scores.churn_probability >= {{ limits.high_risk }} then 'high'
-        when scores.churn_probability >= {{ limits.medium_risk }} then 'medium'
-        else 'low'
+        else {{ risk_band("scores.churn_probability") }}
     end as churn_risk_band,
     assignments.segment_id,
     segments.segment_name_en,

@@ -8,10 +8,8 @@ invitees as (
         referrer_user_id,
         first_active_date is not null as is_active,
         orders > 0 as is_paying
-    from {{ ref("dim_users") }}
-    where
-        first_seen_date is not null
-        and referrer_user_id is not null
+    from {{ ref("int_referrals") }}
+    where first_seen_date is not null
 
 ),
 

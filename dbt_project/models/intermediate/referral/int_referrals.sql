@@ -1,0 +1,14 @@
+-- nobody invites themselves, as two accounts of one person seem to, and nobody is invited by an id that is no user
+select
+    invited.user_id,
+    invited.referrer_user_id,
+    invited.first_seen_date,
+    invited.identified_from,
+    invited.first_active_date,
+    invited.orders
+from {{ ref("dim_users") }} as invited
+inner join {{ ref("dim_users") }} as referrers
+    on invited.referrer_user_id = referrers.user_id
+where
+    referrers.is_identified
+    and invited.user_id <> referrers.user_id
