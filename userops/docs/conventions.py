@@ -48,7 +48,7 @@ _HOOKS = {
 _ONLY_DUCKDB = re.compile(
     r"\b(arg_min|arg_max|unnest|generate_series|date_diff|date_sub|date_add|datepart|isodow|epoch(?:_ms|_us)?|to_seconds"
     r"|to_days|strftime|strptime|list_[a-z_]+|array_agg|struct_pack|struct_extract|read_parquet|read_csv"
-    r"|regexp_matches|string_split|len|quantile_cont|quantile_disc|approx_quantile|histogram|hash)\s*\("
+    r"|regexp_matches|string_split|len|median|quantile_cont|quantile_disc|approx_quantile|histogram|hash)\s*\("
     r"|\b(asof|qualify|pivot|unpivot|positional|semi\s+join|anti\s+join)\b|::|\b(group|order)\s+by\s+all\b"
     r"|\*\s+(exclude|replace)\b",
     re.IGNORECASE,

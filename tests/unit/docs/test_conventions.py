@@ -99,6 +99,7 @@ BROKEN: list[tuple[str, Callable[[Manifest], None], str, str]] = [
     ("hooks", _configure("int_users", incremental_strategy="touched_dates"), "int_users.sql", "save_watermarks"),
     ("hooks", _configure("int_users", incremental_strategy="touched_users", **HOOKED), "int_users.sql", "users"),
     ("portable", _sql("int_users", "select arg_min(a, b) from t"), "int_users.sql", "arg_min("),
+    ("portable", _sql("int_users", "select median(a) from t"), "int_users.sql", "median("),
     ("portable", _sql("stg_users", "select a::date from t"), "stg_users.sql", "::"),
     ("portable", _add_macro("days", "{% macro days(a) %} unnest({{ a }}) {% endmacro %}"), "macros/x.sql", "unnest("),
     ("portable", _add_test("select * from t group by all"), "tests/x.sql", "group by all"),
