@@ -65,26 +65,6 @@
 {%- endmacro %}
 
 
-{# Place of a tier within its kind, 1 = lowest. #}
-{% macro tier_place(kind, tier) -%}
-    case {{ tier }}
-        {%- for item in (tier_kinds() | selectattr("kind", "equalto", kind) | first).tiers %}
-        when '{{ item[0] }}' then {{ loop.index }}
-        {%- endfor %}
-    end
-{%- endmacro %}
-
-
-{# By kind of tier, and for the level, the position of its place in a number that holds the places of all. #}
-{% macro tier_digits() %}
-    {% set digits = {} %}
-    {% for kind in tier_kinds() | map(attribute="kind") | list + ["level"] %}
-        {% do digits.update({kind: 10 ** loop.index0}) %}
-    {% endfor %}
-    {{ return(digits) }}
-{% endmacro %}
-
-
 {#
     Judged dates are numbered, the last one first. There are no more than these: the week ends, the as-of date, and the
     month ends before the week ends (any 31 days hold a month end).
