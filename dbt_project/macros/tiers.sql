@@ -8,7 +8,7 @@
             ["none", "无消费"], ["low", "低净值"], ["medium", "中净值"], ["high", "高净值"],
         ]},
         {"kind": "frequency_tier", "tiers": [
-            ["none", "静默"], ["low", "低频"], ["medium", "中频"], ["high", "高频"],
+            ["none", "未活跃"], ["low", "低频"], ["medium", "中频"], ["high", "高频"],
         ]},
         {"kind": "tenure_tier", "tiers": [["new", "新用户"], ["old", "老用户"]]},
         {"kind": "buyer_tier", "tiers": [
