@@ -166,6 +166,17 @@ def everything_is_described_in_both_languages(project: Project) -> Iterator[Find
         yield from _languages(item.path, f"{item.kind} {item.name}", item.description)
 
 
+def marts_tell_their_grain_in_chinese(project: Project) -> Iterator[Finding]:
+    """Behind the Chinese term of a mart stand its grain and what it is for."""
+    for model in project.of_layer("marts", "exports"):
+        said = model.description
+        if said.zh and "一行" not in said.definition_zh:
+            yield Finding(
+                "grain-zh", _file(model.patch_path or model.path), f"the Chinese of {model.name} tells no grain",
+                "end its description with the term and the grain, as in `会话。每次会话一行……`",
+            )  # fmt: skip
+
+
 def every_model_belongs_to_a_group(project: Project) -> Iterator[Finding]:
     """Somebody answers for each model."""
     for model in project.models.values():
@@ -233,6 +244,7 @@ RULES: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     every_model_has_its_own_yaml,
     grain_comes_first,
     everything_is_described_in_both_languages,
+    marts_tell_their_grain_in_chinese,
     every_model_belongs_to_a_group,
     marts_are_a_contract,
     the_last_select_names_its_columns,
@@ -263,7 +275,7 @@ def _languages(path: str, what: str, description: Bilingual) -> Iterator[Finding
     if missing:
         yield Finding(
             "described", _file(path), f"{what} has no {' and no '.join(missing)}",
-            "describe it: English sentences, then the Chinese term",
+            "describe it: English sentences, then the Chinese term and, behind a full stop, its definition",
         )  # fmt: skip
 
 

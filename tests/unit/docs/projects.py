@@ -59,10 +59,10 @@ def model(name: str, folder: str, needs: list[str]) -> dict[str, Any]:
         "fqn": ["userops", *folder.split("/"), name],
         "original_file_path": f"models/{folder}/{name}.sql",
         "patch_path": f"userops://models/{folder}/{name}.yml",
-        "description": "One row per user; see business date. 用户表",
+        "description": "One row per user; see business date. 用户表。每个用户一行。",
         "columns": {
             "user_id": column("user_id", "User id. 用户 ID", [{"type": "not_null"}]),
-            "orders_per_day": column("orders_per_day", "Orders / days. 日均订单数", []),
+            "orders_per_day": column("orders_per_day", "Orders / days. 日均订单数。订单数÷天数；无活跃日为空", []),
         },
         "depends_on": {"nodes": needs},
         "raw_code": GOOD_SQL,
