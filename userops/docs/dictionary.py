@@ -224,8 +224,7 @@ class _Page:
         return _table([self.words["exposure"], self.words["meaning"], self.words["tables"]], rows)
 
     def _labelled(self, item: Described) -> list[str]:
-        meaning = f"{item.description.zh}<br/>{item.description.en}" if self.chinese else item.description.en
-        return [f"`{item.name}`", item.label, meaning]
+        return [f"`{item.name}`", item.label, self._said(item.description)]
 
     def _behind(self) -> list[str]:
         rows = [[f"`{model.name}`", self._short(model)] for model in self.project.of_layer("staging", "intermediate")]

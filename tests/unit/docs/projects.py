@@ -35,7 +35,7 @@ def good_manifest() -> dict[str, Any]:
     exposure = {"name": "board", "label": "Board 看板", "original_file_path": "models/exposures.yml",
                 "description": "Seen by all. 看板", "depends_on": {"nodes": ["model.userops.agg_users"]}}  # fmt: skip
     metric = {"name": "users", "label": "Users 用户数", "original_file_path": "models/semantic/users.yml",
-              "description": "All of them. 用户数", "depends_on": {"nodes": []}}  # fmt: skip
+              "description": "All of them. 用户数。含访客", "depends_on": {"nodes": []}}  # fmt: skip
     group = {"name": "users", "original_file_path": "models/_groups.yml", "description": "Users. 用户"}
     return {
         "nodes": {node["unique_id"]: node for node in nodes},

@@ -48,6 +48,7 @@ def test_chinese_page_has_term_grain_and_definition_in_chinese(project: Project)
     assert "- **主键（每行的粒度）**: `user_id`（用户 ID）\n" in page
     assert "| `user_id` | varchar | 用户 ID |  | 唯一；非空 |\n" in page
     assert "| `orders_per_day` | varchar | 日均订单数 | 订单数÷天数；无活跃日为空 |  |\n" in page
+    assert "| `users` | Users 用户数 | 用户数。含访客 |\n" in page
     assert "One row per" not in page
 
 
