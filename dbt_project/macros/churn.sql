@@ -38,9 +38,7 @@
     delete from {{ this }}
     where
         as_of_date < {{ add_days(as_of(), -1) }}
-        or as_of_date in (
-            {%- for day in var("feature_dates") %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
-        )
+        or as_of_date in ({{ date_literals(var("feature_dates")) }})
     {% endif %}
 {% endmacro %}
 
@@ -69,9 +67,7 @@
 {% macro in_churn_dates_to_write(scores) -%}
     {%- set dates = churn_dates_to_write(scores) -%}
     {{ up_to_as_of("as_of_date") }}
-    {%- if dates is not none %} and as_of_date in (
-        {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
-    ){% endif %}
+    {%- if dates is not none %} and as_of_date in ({{ date_literals(dates) }}){% endif %}
 {%- endmacro %}
 
 
@@ -82,9 +78,7 @@
     delete from {{ this }}
     where
         as_of_date > {{ as_of() }}
-        or as_of_date in (
-            {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
-        )
+        or as_of_date in ({{ date_literals(dates) }})
     {% endif %}
 {% endmacro %}
 

@@ -25,9 +25,9 @@
         "select distinct event_date from (" ~ late_event_runs()
         ~ " except select as_of_date, source, event_date, late_rows from " ~ this ~ ") as runs order by event_date"
     ) -%}
-        {%- do wanted.append("cast('" ~ row[0] ~ "' as date)") -%}
+        {%- do wanted.append(row[0]) -%}
     {%- endfor -%}
-    {{ return(business_date ~ " in (" ~ wanted | join(", ") ~ ")" if wanted else "false") }}
+    {{ return(business_date ~ " in (" ~ date_literals(wanted) ~ ")" if wanted else "false") }}
 {%- endmacro %}
 
 

@@ -20,7 +20,7 @@
         when 'new' then '新手期'
         when 'growing' then '成长期'
         when 'mature' then '成熟期'
-        when 'at_risk' then '衰退期（沉默预警）'
+        when 'at_risk' then '衰退/沉默预警'
         when 'churned' then '流失'
         when 'returned' then '回流'
     end

@@ -122,9 +122,7 @@
 
 {# Condition that keeps the dates to write. #}
 {% macro in_list_dates_to_write(as_of_column) -%}
-    {{ as_of_column }} in (
-        {%- for day in list_dates_to_write() %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
-    )
+    {{ as_of_column }} in ({{ date_literals(list_dates_to_write()) }})
 {%- endmacro %}
 
 

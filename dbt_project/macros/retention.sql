@@ -46,3 +46,9 @@
         on counted_days.user_id = users.user_id
     where counted_days.acquisition_channel <> users.acquisition_channel
 {%- endmacro %}
+
+
+{# What retention and repeat purchase are broken down by; each is a segment_type. #}
+{% macro retention_segment_types() -%}
+    {{ return(["all", "acquisition_channel"]) }}
+{%- endmacro %}

@@ -49,9 +49,7 @@
     {%- if dates is none -%}
         true
     {%- elif dates -%}
-        {{ date_column }} in (
-            {%- for day in dates %}cast('{{ day }}' as date){{ ", " if not loop.last }}{% endfor -%}
-        )
+        {{ date_column }} in ({{ date_literals(dates) }})
     {%- else -%}
         false
     {%- endif -%}

@@ -8,7 +8,7 @@
             ["none", "无消费"], ["low", "低净值"], ["medium", "中净值"], ["high", "高净值"],
         ]},
         {"kind": "frequency_tier", "tiers": [
-            ["none", "静默"], ["low", "低频"], ["medium", "中频"], ["high", "高频"],
+            ["none", "未活跃"], ["low", "低频"], ["medium", "中频"], ["high", "高频"],
         ]},
         {"kind": "tenure_tier", "tiers": [["new", "新用户"], ["old", "老用户"]]},
         {"kind": "buyer_tier", "tiers": [
@@ -63,26 +63,6 @@
 {% macro tier(kind, name) -%}
     cast('{{ name }}' as {{ tier_type(kind) }})
 {%- endmacro %}
-
-
-{# Place of a tier within its kind, 1 = lowest. #}
-{% macro tier_place(kind, tier) -%}
-    case {{ tier }}
-        {%- for item in (tier_kinds() | selectattr("kind", "equalto", kind) | first).tiers %}
-        when '{{ item[0] }}' then {{ loop.index }}
-        {%- endfor %}
-    end
-{%- endmacro %}
-
-
-{# By kind of tier, and for the level, the position of its place in a number that holds the places of all. #}
-{% macro tier_digits() %}
-    {% set digits = {} %}
-    {% for kind in tier_kinds() | map(attribute="kind") | list + ["level"] %}
-        {% do digits.update({kind: 10 ** loop.index0}) %}
-    {% endfor %}
-    {{ return(digits) }}
-{% endmacro %}
 
 
 {#

@@ -23,7 +23,7 @@ def _accounts(tables: Tables) -> list[Suite]:
             in_set("grain", ("day", "week", "month"), "grain is day, week or month", "粒度为日、周、月之一"),
             where(f"least({', '.join(FIGURES)}) < 0", FIGURES, "no negative number of users", "用户数不为负"),
             where("new_users + returning_users + resurrecting_users <> active_users", FIGURES[:3],
-                  "new + returning + resurrecting = active", "新增 + 留存 + 回流 = 活跃"),
+                  "new + returning + resurrecting = active", "新增 + 持续活跃 + 复活 = 活跃"),
             no_rows(
                 "select * from (select *, lag(active_users) over (partition by grain order by period_start) "
                 "as active_before from {batch}) as periods "
@@ -42,7 +42,7 @@ def _accounts_by_segment(tables: Tables) -> list[Suite]:
         [
             tables.not_after("period_start"),
             where("new_users + returning_users + resurrecting_users <> active_users", FIGURES[:3],
-                  "new + returning + resurrecting = active", "新增 + 留存 + 回流 = 活跃"),
+                  "new + returning + resurrecting = active", "新增 + 持续活跃 + 复活 = 活跃"),
             no_rows(
                 "select * from (select *, lag(active_users) over (partition by segment_type, segment_value, grain "
                 "order by period_start) as active_before from {batch}) as periods "
@@ -84,7 +84,7 @@ def _product_stage(tables: Tables) -> list[Suite]:
             in_set("principal_problem", PROBLEMS,
                    "principal problem is one of the five, or none", "主要问题为五种之一或无"),
             where("new_users + returning_users + resurrecting_users <> mau", ("new_users", "returning_users", "mau"),
-                  "new + returning + resurrecting = MAU", "新增 + 留存 + 回流 = 月活"),
+                  "new + returning + resurrecting = MAU", "新增 + 持续活跃 + 复活 = 月活"),
             where("activated_users > new_users or paying_users > mau or resurrecting_users > dormant_before",
                   ("activated_users", "paying_users", "resurrecting_users"),
                   "no part is larger than its whole", "部分不大于整体"),

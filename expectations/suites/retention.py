@@ -48,7 +48,7 @@ def _cohorts_agree_with_growth(tables: Tables) -> list[Check]:
             "or growth.returning_users <> coalesce(cohorts.returning_users, 0)",
             ("cohort_users", "retained_users"),
             "cohorts are the new and active users of growth accounting, and their next period its returning users",
-            "群组人数与次期留存等于增长核算的新增、活跃与留存",
+            "群组人数与次期留存等于增长核算的新增、活跃与持续活跃",
         )
     ]
 

@@ -55,7 +55,7 @@ _WORDS: dict[str, tuple[Word | None, Word | None]] = {
 _LABELS: dict[str, tuple[str, str]] = {
     "days_since_last_active": ("days since last active", "距最近活跃天数"),
     "active_days": ("active days", "活跃天数"),
-    "usual_gap_days": ("usual gap in days", "惯常间隔天数"),
+    "usual_gap_days": ("usual gap in days", "平时间隔天数"),
     "tenure_days": ("days since first active", "距首次活跃天数"),
     "net_revenue": ("net revenue", "净收入"),
     "orders": ("orders", "订单数"),

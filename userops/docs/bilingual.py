@@ -3,6 +3,9 @@
 `First active day (活跃日); null if never active. 首次活跃日` is English up to the last full stop, Chinese after it.
 Chinese terms in round brackets inside the English part belong to the English; Latin words inside the Chinese part
 (`用户 ID`, `周活（滚动 7 日）`) belong to the Chinese.
+
+The Chinese is the term and, where that does not say enough, the definition behind it: `留存率。留存人数÷群组人数`. Its
+punctuation is Chinese, too: a word that ends in an English full stop, colon or bracket ends the English part.
 """
 
 from __future__ import annotations
@@ -11,6 +14,10 @@ import re
 from dataclasses import dataclass
 
 _HAN = re.compile(r"[\u3400-\u9fff]")
+#: A line break within a Chinese text: between two Chinese characters, or behind Chinese punctuation.
+_BREAK_IN_CHINESE = re.compile(
+    "(?<=[\u3000-\u303f\uff00-\uffef]) |(?<=[\u3400-\u9fff]) (?=[\u3000-\u9fff\uff00-\uffef])"
+)
 _BRACKETED = re.compile(r"\(.*\)[.,:;]?")
 _BRACKETED_TERM = re.compile(r"\(([^()]*[\u3400-\u9fff][^()]*)\)")
 _ENGLISH_SENTENCE_END = re.compile(r"[.!?][)\]]?$")
@@ -31,6 +38,16 @@ class Bilingual:
         """Whether both languages are there."""
         return bool(self.en) and bool(self.zh)
 
+    @property
+    def term_zh(self) -> str:
+        """The Chinese term: the first sentence of the Chinese."""
+        return self.zh.partition("。")[0]
+
+    @property
+    def definition_zh(self) -> str:
+        """What the Chinese says behind the term; empty where the term says it all."""
+        return self.zh.partition("。")[2]
+
 
 def split_languages(text: str) -> Bilingual:
     """Return the English and the Chinese part of a description, each on one line.
@@ -39,8 +56,17 @@ def split_languages(text: str) -> Bilingual:
     """
     words = text.split()
     start = _start_of_chinese(words)
-    english, chinese = " ".join(words[:start]), " ".join(words[start:])
+    english, chinese = " ".join(words[:start]), _without_breaks(words[start:])
     return Bilingual(english, chinese or "、".join(dict.fromkeys(_BRACKETED_TERM.findall(english))))
+
+
+def on_one_line(text: str) -> str:
+    """Return a description as one line, with blanks where its language has some."""
+    return _without_breaks(text.split())
+
+
+def _without_breaks(words: list[str]) -> str:
+    return _BREAK_IN_CHINESE.sub("", " ".join(words))
 
 
 def _start_of_chinese(words: list[str]) -> int:

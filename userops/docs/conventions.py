@@ -48,7 +48,7 @@ _HOOKS = {
 _ONLY_DUCKDB = re.compile(
     r"\b(arg_min|arg_max|unnest|generate_series|date_diff|date_sub|date_add|datepart|isodow|epoch(?:_ms|_us)?|to_seconds"
     r"|to_days|strftime|strptime|list_[a-z_]+|array_agg|struct_pack|struct_extract|read_parquet|read_csv"
-    r"|regexp_matches|string_split|len|quantile_cont|quantile_disc|approx_quantile|histogram|hash)\s*\("
+    r"|regexp_matches|string_split|len|median|quantile_cont|quantile_disc|approx_quantile|histogram|hash)\s*\("
     r"|\b(asof|qualify|pivot|unpivot|positional|semi\s+join|anti\s+join)\b|::|\b(group|order)\s+by\s+all\b"
     r"|\*\s+(exclude|replace)\b",
     re.IGNORECASE,
@@ -166,6 +166,17 @@ def everything_is_described_in_both_languages(project: Project) -> Iterator[Find
         yield from _languages(item.path, f"{item.kind} {item.name}", item.description)
 
 
+def marts_tell_their_grain_in_chinese(project: Project) -> Iterator[Finding]:
+    """Behind the Chinese term of a mart stand its grain and what it is for."""
+    for model in project.of_layer("marts", "exports"):
+        said = model.description
+        if said.zh and "一行" not in said.definition_zh:
+            yield Finding(
+                "grain-zh", _file(model.patch_path or model.path), f"the Chinese of {model.name} tells no grain",
+                "end its description with the term and the grain, as in `会话。每次会话一行……`",
+            )  # fmt: skip
+
+
 def every_model_belongs_to_a_group(project: Project) -> Iterator[Finding]:
     """Somebody answers for each model."""
     for model in project.models.values():
@@ -233,6 +244,7 @@ RULES: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     every_model_has_its_own_yaml,
     grain_comes_first,
     everything_is_described_in_both_languages,
+    marts_tell_their_grain_in_chinese,
     every_model_belongs_to_a_group,
     marts_are_a_contract,
     the_last_select_names_its_columns,
@@ -263,7 +275,7 @@ def _languages(path: str, what: str, description: Bilingual) -> Iterator[Finding
     if missing:
         yield Finding(
             "described", _file(path), f"{what} has no {' and no '.join(missing)}",
-            "describe it: English sentences, then the Chinese term",
+            "describe it: English sentences, then the Chinese term and, behind a full stop, its definition",
         )  # fmt: skip
 
 

@@ -56,7 +56,8 @@ _ZH = {
     "made": "由 `userops docs dictionary` 根据 dbt 项目生成；请修改 dbt 中的描述，不要修改本页。",
     "how": (
         "包含 `published/marts.duckdb`、同目录 Parquet 以及 PostgreSQL 模式 `marts` 中的全部表。"
-        "金额为项目本位币，时间为 UTC，日期为业务日；所有内容均为截止日日终状态。名词解释见[术语表](glossary.md)。"
+        "除另有说明外，金额为项目本位币，时间为 UTC，日期为业务日；所有内容均为截止日日终状态。"
+        "“定义”为空的列，见其“含义”即可。名词解释见[术语表](glossary.md)。"
     ),
     "contents": "目录",
     "domain": "业务域",
@@ -69,7 +70,7 @@ _ZH = {
     "column": "列",
     "type": "类型",
     "meaning": "含义",
-    "definition": "定义（English）",
+    "definition": "定义",
     "values": "取值",
     "not_null": "非空",
     "unique": "唯一",
@@ -105,7 +106,7 @@ def read_glossary(text: str) -> list[Term]:
 
 
 def dictionary_page(project: Project, glossary: Sequence[Term], chinese: bool) -> str:
-    """Return the dictionary as Markdown, in English or in Chinese (which keeps the English definition beside it)."""
+    """Return the dictionary as Markdown, in English or in Chinese."""
     return _Page(project, glossary, chinese).text()
 
 
@@ -156,7 +157,8 @@ class _Page:
         word = self.words
         lines = [f"### {model.name}", ""]
         if self.chinese:
-            lines += [f"**{model.description.zh}**", "", model.description.en, ""]
+            lines += [f"**{model.description.term_zh}**", ""]
+            lines += [model.description.definition_zh, ""] if model.description.definition_zh else []
         else:
             lines += [model.description.en, ""]
         lines += list(self._facts(model))
@@ -166,7 +168,7 @@ class _Page:
     def _facts(self, model: Model) -> Iterator[str]:
         word, joined = self.words, self.words["and"]
         if model.key:
-            zh_of = {column.name: f"（{column.description.zh}）" for column in model.columns if self.chinese}
+            zh_of = {column.name: f"（{column.description.term_zh}）" for column in model.columns if self.chinese}
             named = [f"`{name}`{zh_of.get(name, '')}" for name in model.key]
             yield f"- **{word['key']}**: {joined.join(named)}"
         holds = [check.arguments["expression"] for check in model.checks if check.kind == "expression_is_true"]
@@ -207,7 +209,7 @@ class _Page:
         if column.not_null:
             notes.append(self.words["not_null"])
         said = column.description
-        meaning = [said.zh, said.en] if self.chinese else [said.en]
+        meaning = [said.term_zh, said.definition_zh] if self.chinese else [said.en]
         return [f"`{column.name}`", column.data_type, *meaning, self.words["then"].join(notes)]
 
     def _metrics(self) -> list[str]:
@@ -222,16 +224,11 @@ class _Page:
         return _table([self.words["exposure"], self.words["meaning"], self.words["tables"]], rows)
 
     def _labelled(self, item: Described) -> list[str]:
-        meaning = f"{item.description.zh}<br/>{item.description.en}" if self.chinese else item.description.en
-        return [f"`{item.name}`", item.label, meaning]
+        return [f"`{item.name}`", item.label, self._said(item.description)]
 
     def _behind(self) -> list[str]:
-        rows = [[f"`{model.name}`", self._told(model)] for model in self.project.of_layer("staging", "intermediate")]
+        rows = [[f"`{model.name}`", self._said(model.description)] for model in self.project.of_layer("staging", "intermediate")]
         return _table([self.words["model"], self.words["meaning"]], rows)
-
-    def _told(self, model: Model) -> str:
-        text = model.description
-        return f"{text.zh}<br/>{text.en}" if self.chinese else text.en
 
 
 def _values(model: Model, column: Column) -> list[str]:

@@ -95,7 +95,7 @@ COLUMNS: Mapping[str, ListColumn] = {
         ListColumn("expected_value", "Expected value", "预期价值", _MONEY, 14),
         ListColumn("user_value", "User value", "用户价值", _MONEY, 14),
         ListColumn("currency", "Currency", "币种", _TEXT, 10),
-        ListColumn("value_tier", "Value tier", "价值分层", _TEXT, 12),
+        ListColumn("value_tier", "Value tier", "价值层级", _TEXT, 12),
         ListColumn("lifecycle_stage", "Stage", "生命周期阶段", _TEXT, 16),
         ListColumn("days_silent", "Days silent", "沉默天数", _INTEGER, 11),
         ListColumn("usual_gap_days", "Usual gap (days)", "平时间隔（天）", _NUMBER, 13),
@@ -172,7 +172,7 @@ VALUE_WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "value_tier": {"high": ("High", "高"), "medium": ("Medium", "中"), "low": ("Low", "低")},
     "lifecycle_stage": {
         "visitor": ("Visitor", "访客"), "new": ("New", "新手期"), "growing": ("Growing", "成长期"),
-        "mature": ("Mature", "成熟期"), "at_risk": ("At risk", "衰退期"), "churned": ("Churned", "流失"),
+        "mature": ("Mature", "成熟期"), "at_risk": ("At risk", "衰退/沉默预警"), "churned": ("Churned", "流失"),
         "returned": ("Returned", "回流"),
     },
     "preferred_channel": {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from userops.config import Settings
+from userops.docs.bilingual import on_one_line
 from userops.errors import BuildError
 from userops.sqltext import identifier
 
@@ -55,9 +56,5 @@ def read_marts(settings: Settings) -> dict[str, Mart]:
 
 
 def _mart(node: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Mart:
-    columns = {name: _one_line(column["description"]) for name, column in node["columns"].items()}
-    return Mart(str(node["alias"]), str(node["schema"]), TableComments(_one_line(str(node["description"])), columns))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    columns = {name: on_one_line(column["description"]) for name, column in node["columns"].items()}
+    return Mart(str(node["alias"]), str(node["schema"]), TableComments(on_one_line(str(node["description"])), columns))

@@ -157,8 +157,9 @@
 
 
 {# A fingerprint of all that shapes a stored row besides the data: if it changes, stored rows are out of date. The
-   macros have one of their own (`macros_fingerprint`), because a model's text does not change with them. Further
-   settings a model depends on are named in its meta, whole or by their path: `settings: [lifecycle, churn.lead_days]`. #}
+   macros have one of their own (`macros_fingerprint`), because a model's text does not change with them. Of the event
+   taxonomy only what int_events reads counts: a mended label changes no row. Further settings a model depends on are
+   named in its meta, whole or by their path: `settings: [lifecycle, churn.lead_days]`. #}
 {% macro model_definition() %}
     {{ return(found_once("definition", find_model_definition)) }}
 {% endmacro %}
@@ -177,7 +178,10 @@
         {% endfor %}
         {% do parts.append(tojson(setting.value, sort_keys=true)) %}
     {% endfor %}
-    {% for row in run_query("select * from " ~ source("lake_control", "event_taxonomy") ~ " order by event_name") %}
+    {% for row in run_query(
+        "select event_name, category, is_activity, is_page_view, is_interaction, is_contribution from "
+        ~ source("lake_control", "event_taxonomy") ~ " order by event_name"
+    ) %}
         {% do parts.append(row.values() | join("|")) %}
     {% endfor %}
     {{ return(local_md5(parts | join("|"))) }}

@@ -147,12 +147,6 @@
 {% endmacro %}
 
 
-{# A list of dates (texts) as SQL literals. #}
-{% macro date_literals(dates) -%}
-    cast('{{ dates | join("' as date), cast('") }}' as date)
-{%- endmacro %}
-
-
 {# Condition that keeps the rows this run has to build: the touched dates, or everything up to the as-of date. #}
 {% macro in_touched_dates(business_date) %}
     {%- set dates = touched_dates() -%}

@@ -261,9 +261,7 @@
             min({{ meta.business_date }}) as changed_from
         from {{ this }}
         where
-            {{ meta.business_date }} in (
-                {%- for row in dates %}cast('{{ row[0] }}' as date){{ ", " if not loop.last }}{% endfor -%}
-            )
+            {{ meta.business_date }} in ({{ date_literals(dates | map(attribute=0)) }})
         group by {{ meta.user_column }}
 
     )

@@ -163,3 +163,9 @@
 {% macro date_as_number(day) -%}
     (extract(year from {{ day }}) * 10000 + extract(month from {{ day }}) * 100 + extract(day from {{ day }}))
 {%- endmacro %}
+
+
+{# A list of dates (texts) as SQL literals. #}
+{% macro date_literals(dates) -%}
+    cast('{{ dates | join("' as date), cast('") }}' as date)
+{%- endmacro %}

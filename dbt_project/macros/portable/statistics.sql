@@ -1,6 +1,6 @@
-{# Statistics. Each works on whole numbers or one row at a time, so that no sum of fractions depends on row order. #}
+{# Statistics. None sums up fractions over rows, so that no result depends on their order. #}
 
-{# Median of a whole number over a group, as a double; the mean of the middle two where their number is even. #}
+{# Median of a number over a group, as a double; the mean of the middle two where their number is even. #}
 {% macro median_of(expression) -%}
     {{ return(adapter.dispatch("median_of", "userops")(expression)) }}
 {%- endmacro %}

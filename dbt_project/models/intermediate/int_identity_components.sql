@@ -1,14 +1,8 @@
 with
 
-trusted_links as (
-
-    {{ trusted_links(ref("int_identity_pairs"), ref("int_identity_hubs")) }}
-
-),
-
 edges as (
 
-    {{ identity_edges("trusted_links") }}
+    {{ identity_edges(ref("int_identity_trusted_links")) }}
 
 )
 

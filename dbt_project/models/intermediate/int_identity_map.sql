@@ -1,14 +1,8 @@
 with
 
-trusted_links as (
-
-    {{ trusted_links(ref("int_identity_pairs"), ref("int_identity_hubs")) }}
-
-),
-
 owners as (
 
-    {{ device_owners("trusted_links", ref("int_identity_components")) }}
+    {{ device_owners(ref("int_identity_trusted_links"), ref("int_identity_components")) }}
 
 )
 

@@ -151,8 +151,7 @@ def _check_engagement(warehouse: Any, as_of: date) -> None:
         select
             segment_type, segment_value, activity_date, dau, wau, mau, new_users, visitors, new_visitors, sessions,
             bounces, cast(coalesce(round(average_dwell_seconds * sessions), 0) as bigint), events, page_views,
-            cast(coalesce(round(contribution_rate * dau), 0) as bigint),
-            cast(coalesce(round(interaction_rate * dau), 0) as bigint), paying_users, orders, revenue
+            contributing_users, interacting_users, paying_users, orders, revenue
         from agg_engagement_daily order by all
         """
     )

@@ -200,11 +200,9 @@ def test_components_of_long_chains_and_many_links_are_found_in_a_few_rounds(ware
         union all
         select date '2024-01-01', one, 'device', other
         from (values ('both', 'ends'), ('ends', 'both'), ('itself', 'itself')) as t (one, other);
-        create table hubs as select date '2024-01-01' as as_of_date, 'x' as kind, 'x' as id where false;
         """
     )
-    for model, table in (("int_identity_pairs", "pairs"), ("int_identity_hubs", "hubs")):
-        sql = sql.replace(f'"userops"."main"."{model}"', table)
+    sql = sql.replace('"userops"."main"."int_identity_trusted_links"', "pairs")
     found = dict(connection.execute(f"select node, component from ({sql}) where graph = 'persons'").fetchall())
     links = connection.execute("select 'device:' || anonymous_id, linked_kind || ':' || linked_id from pairs")
     assert found == _smallest_of_components(links.fetchall())

@@ -165,6 +165,17 @@ def test_a_changed_taxonomy_rebuilds_everything(lake: Any, warehouse: Any) -> No
     assert warehouse.query("select user_id, activity_date from fct_user_days") == [("u1", _day(1))]
 
 
+def test_a_mended_label_rebuilds_nothing(lake: Any, warehouse: Any) -> None:
+    lake.add_batch("events", [_event("e1", 1, user_id="u1")])
+    warehouse.run(_day(5), *USER_DAYS)
+    *meaning, _ = lake.control["event_taxonomy"][0]
+    lake.control["event_taxonomy"][0] = (*meaning, "看商品")
+    lake.add_batch("events", [_event("e2", 4, user_id="u1")])
+    warehouse.run(_day(5), *USER_DAYS)
+    for model in ("int_events", "fct_sessions", "fct_user_days"):
+        assert _rebuilt_dates(warehouse, model) == {_day(4)}, model
+
+
 def test_a_model_that_failed_after_its_input_was_rebuilt_catches_up(lake: Any, warehouse: Any) -> None:
     lake.add_batch("events", [_event("e1", 1, anonymous_id="phone")])
     warehouse.run(_day(5), *USER_DAYS)

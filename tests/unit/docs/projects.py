@@ -35,7 +35,7 @@ def good_manifest() -> dict[str, Any]:
     exposure = {"name": "board", "label": "Board 看板", "original_file_path": "models/exposures.yml",
                 "description": "Seen by all. 看板", "depends_on": {"nodes": ["model.userops.agg_users"]}}  # fmt: skip
     metric = {"name": "users", "label": "Users 用户数", "original_file_path": "models/semantic/users.yml",
-              "description": "All of them. 用户数", "depends_on": {"nodes": []}}  # fmt: skip
+              "description": "All of them. 用户数。含访客", "depends_on": {"nodes": []}}  # fmt: skip
     group = {"name": "users", "original_file_path": "models/_groups.yml", "description": "Users. 用户"}
     return {
         "nodes": {node["unique_id"]: node for node in nodes},
@@ -59,10 +59,10 @@ def model(name: str, folder: str, needs: list[str]) -> dict[str, Any]:
         "fqn": ["userops", *folder.split("/"), name],
         "original_file_path": f"models/{folder}/{name}.sql",
         "patch_path": f"userops://models/{folder}/{name}.yml",
-        "description": "One row per user; see business date. 用户表",
+        "description": "One row per user; see business date. 用户表。每个用户一行。",
         "columns": {
             "user_id": column("user_id", "User id. 用户 ID", [{"type": "not_null"}]),
-            "orders_per_day": column("orders_per_day", "Orders / days. 日均订单数", []),
+            "orders_per_day": column("orders_per_day", "Orders / days. 日均订单数。订单数÷天数；无活跃日为空", []),
         },
         "depends_on": {"nodes": needs},
         "raw_code": GOOD_SQL,

@@ -42,11 +42,14 @@ def test_english_page_has_key_columns_neighbours_and_terms(project: Project) -> 
     assert "用户表" not in page
 
 
-def test_chinese_page_keeps_the_english_definition_beside_the_chinese(project: Project) -> None:
+def test_chinese_page_has_term_grain_and_definition_in_chinese(project: Project) -> None:
     page = dictionary_page(project, read_glossary(GLOSSARY), chinese=True)
-    assert "### dim_users\n\n**用户表**\n\nOne row per user; see business date.\n" in page
+    assert "### dim_users\n\n**用户表**\n\n每个用户一行。\n" in page
     assert "- **主键（每行的粒度）**: `user_id`（用户 ID）\n" in page
-    assert "| `user_id` | varchar | 用户 ID | User id. | 唯一；非空 |\n" in page
+    assert "| `user_id` | varchar | 用户 ID |  | 唯一；非空 |\n" in page
+    assert "| `orders_per_day` | varchar | 日均订单数 | 订单数÷天数；无活跃日为空 |  |\n" in page
+    assert "| `users` | Users 用户数 | 用户数。含访客 |\n" in page
+    assert "One row per" not in page
 
 
 def test_pages_do_not_depend_on_the_order_of_the_manifest(project: Project) -> None:

@@ -110,7 +110,7 @@ activity as (
         min(days_ago) as days_silent,
         max(days_ago) as tenure_days,
         {{ share('sum(gap_days)', 'count(gap_days)') }} as usual_gap_days,
-        cast(median(gap_days) as double) as median_gap_days,
+        {{ median_of("gap_days") }} as median_gap_days,
         {{ exact_stddev('gap_days') }} as std_gap_days,
         max(gap_days) as longest_gap_days,
         {{ share(

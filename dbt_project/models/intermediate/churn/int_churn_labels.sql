@@ -22,12 +22,11 @@ users_whose_horizon_has_passed as (
 
 ),
 
-active_days_in_horizon as (
+users_who_came as (
 
-    select
+    select distinct
         users.user_id,
-        users.as_of_date,
-        count(*) as active_days
+        users.as_of_date
     from users_whose_horizon_has_passed as users
     left join {{ ref("int_identity_accounts") }} as accounts
         on users.user_id = accounts.account_id
@@ -36,17 +35,15 @@ active_days_in_horizon as (
             coalesce(accounts.user_id, users.user_id) = days.user_id
             and users.lead_ends_on < days.activity_date
             and users.horizon_ends_on >= days.activity_date
-    group by 1, 2
 
 )
 
 select
     users.user_id,
     users.as_of_date,
-    coalesce(active.active_days, 0) as active_days_in_horizon,
-    coalesce(active.active_days, 0) = 0 as is_churned
+    users_who_came.user_id is null as is_churned
 from users_whose_horizon_has_passed as users
-left join active_days_in_horizon as active
+left join users_who_came
     on
-        users.user_id = active.user_id
-        and users.as_of_date = active.as_of_date
+        users.user_id = users_who_came.user_id
+        and users.as_of_date = users_who_came.as_of_date

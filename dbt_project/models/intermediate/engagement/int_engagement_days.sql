@@ -1,11 +1,6 @@
 {{ config(materialized="table") }}
-{#- how a user's segment is told, and the days since the user's active day before in it -#}
-{%- set segments = [
-    ("all", "'all'", "days_since_previous"),
-    ("acquisition_channel", "acquisition_channel", "days_since_previous"),
-    ("channel", "channel", "days_since_channel"),
-    ("device", "device", "days_since_device"),
-] %}
+{#- segments a user may have several of: there the active day before in the same one counts -#}
+{%- set days_since_in_segment = {"channel": "days_since_channel", "device": "days_since_device"} %}
 
 with
 
@@ -61,11 +56,12 @@ alike_days as (
 
 )
 
-{% for segment_type, segment_value, days_since in segments %}
+{% for segment_type in engagement_segment_types() %}
+{%- set days_since = days_since_in_segment.get(segment_type, "days_since_previous") %}
 select
     activity_date,
     '{{ segment_type }}' as segment_type,
-    {{ segment_value }} as segment_value,
+    {{ segment_value(segment_type) }} as segment_value,
     cast({{ days_since }} as integer) as days_since_previous,
     cast(sum(users) as bigint) as users,
     cast(sum(new_users) as bigint) as new_users,
@@ -75,6 +71,6 @@ select
     cast(sum(orders) as bigint) as orders,
     {{ money("sum(net_revenue)") }} as net_revenue
 from alike_days
-group by activity_date, {{ segment_value }}, {{ days_since }}
+group by activity_date, {{ segment_value(segment_type) }}, {{ days_since }}
 {{ "union all" if not loop.last }}
 {%- endfor %}

@@ -8,13 +8,11 @@
         post_hook="{{ save_watermarks() }}",
     )
 }}
-{#- how a user's segment is told, and which visitors are counted for it: a user is won by one channel -#}
-{%- set segments = [
-    ("all", "'all'", "acquisition_channel"),
-    ("acquisition_channel", "acquisition_channel", "acquisition_channel"),
-    ("channel", "channel", "channel"),
-    ("device", "device", "device"),
-] %}
+{#- which visitors are counted for a segment: a user is won by one channel, so those by channel are all there are -#}
+{%- set visitors_counted_by = {} %}
+{%- for segment_type in engagement_segment_types() %}
+{%- do visitors_counted_by.update({segment_type: "acquisition_channel" if segment_type == "all" else segment_type}) %}
+{%- endfor %}
 
 with
 
@@ -58,24 +56,24 @@ alike_sessions as (
 
 sessions_of_segments as (
 
-    {% for segment_type, segment_value, _ in segments %}
+    {% for segment_type in engagement_segment_types() %}
     select
         session_date,
         '{{ segment_type }}' as segment_type,
-        {{ segment_value }} as segment_value,
+        {{ segment_value(segment_type) }} as segment_value,
         sum(sessions) as sessions,
         sum(bounces) as bounces,
         sum(dwell_seconds) as dwell_seconds,
         sum(events) as events,
         sum(page_views) as page_views
     from alike_sessions
-    group by session_date, {{ segment_value }}
+    group by session_date, {{ segment_value(segment_type) }}
     {{ "union all" if not loop.last }}
     {% endfor %}
 
 ),
 
-{% for attribute in segments | map(attribute=2) | unique -%}
+{% for attribute in visitors_counted_by.values() | unique -%}
 visitors_by_{{ attribute }} as (
 
     select distinct
@@ -90,15 +88,15 @@ visitors_by_{{ attribute }} as (
 {% endfor -%}
 visitors_of_segments as (
 
-    {% for segment_type, segment_value, attribute in segments %}
+    {% for segment_type, attribute in visitors_counted_by.items() %}
     select
         session_date,
         '{{ segment_type }}' as segment_type,
-        {{ segment_value }} as segment_value,
+        {{ segment_value(segment_type) }} as segment_value,
         count(*) as visitors,
         sum(case when is_first_visit then 1 else 0 end) as new_visitors
     from visitors_by_{{ attribute }}
-    group by session_date, {{ segment_value }}
+    group by session_date, {{ segment_value(segment_type) }}
     {{ "union all" if not loop.last }}
     {% endfor %}
 

@@ -86,8 +86,6 @@ select
     user_id,
     period_start,
     first_period_start,
-    previous_active_period,
-    next_active_period,
     case
         when previous_active_period is null then 'new'
         when period_after_previous = period_start then 'returning'

@@ -75,11 +75,10 @@ visits as (
 
 ),
 
-visit_counts as (
+means_used as (
 
     select
         user_id,
-        count(*) as visits,
         count(distinct channel) as channels_used,
         count(distinct device) as devices_used
     from visits
@@ -190,16 +189,15 @@ select
     last_days.user_id,
     last_days.last_active_date,
     channels.channel as preferred_channel,
-    cast(coalesce(visit_counts.channels_used, 0) as bigint) as channels_used,
+    cast(coalesce(means_used.channels_used, 0) as bigint) as channels_used,
     devices.device as preferred_device,
-    cast(coalesce(visit_counts.devices_used, 0) as bigint) as devices_used,
-    cast(coalesce(visit_counts.visits, 0) as bigint) as visits,
+    cast(coalesce(means_used.devices_used, 0) as bigint) as devices_used,
     cast(hours.visit_hour as integer) as active_hour,
     dayparts.daypart as active_daypart,
     cast(weekdays.weekday as integer) as active_weekday,
     rhythm.usual_gap_days
 from last_days
-left join visit_counts on last_days.user_id = visit_counts.user_id
+left join means_used on last_days.user_id = means_used.user_id
 left join channels on last_days.user_id = channels.user_id and channels.preference = 1
 left join devices on last_days.user_id = devices.user_id and devices.preference = 1
 left join weekdays on last_days.user_id = weekdays.user_id and weekdays.preference = 1

@@ -21,8 +21,7 @@ active_days as (
         sum(sessions) as sessions,
         sum(page_views) as page_views,
         sum(interactions) as interactions,
-        sum(contributions) as contributions,
-        sum(active_seconds) as active_seconds
+        sum(contributions) as contributions
     from {{ ref("fct_user_days") }}
     where {{ in_touched_users("user_id") }}
     group by user_id
@@ -54,8 +53,7 @@ select
     cast(coalesce(active_days.sessions, 0) as bigint) as sessions,
     cast(coalesce(active_days.page_views, 0) as bigint) as page_views,
     cast(coalesce(active_days.interactions, 0) as bigint) as interactions,
-    cast(coalesce(active_days.contributions, 0) as bigint) as contributions,
-    cast(coalesce(active_days.active_seconds, 0) as bigint) as active_seconds
+    cast(coalesce(active_days.contributions, 0) as bigint) as contributions
 from active_days
 full outer join sessions
     on active_days.user_id = sessions.user_id

@@ -82,19 +82,14 @@ refunds_without_purchase as (
 
 refunds_per_day as (
 
-    {% for segment_type, segment_value in [
-        ("all", "'all'"),
-        ("acquisition_channel", "acquisition_channel"),
-        ("channel", "channel"),
-        ("device", "device"),
-    ] %}
+    {% for segment_type in engagement_segment_types() %}
     select
         order_date,
         '{{ segment_type }}' as segment_type,
-        {{ segment_value }} as segment_value,
+        {{ segment_value(segment_type) }} as segment_value,
         sum(net_revenue) as net_revenue
     from refunds_without_purchase
-    group by order_date, {{ segment_value }}
+    group by order_date, {{ segment_value(segment_type) }}
     {{ "union all" if not loop.last }}
     {% endfor %}
 
@@ -219,7 +214,9 @@ select
     {{ share("bounces", "sessions") }} as bounce_rate,
     {{ share("dwell_seconds", "sessions") }} as average_dwell_seconds,
     {{ share("dwell_seconds", "sessions - bounces") }} as average_dwell_seconds_without_bounces,
+    cast(contributing_users as bigint) as contributing_users,
     {{ share("contributing_users", "dau") }} as contribution_rate,
+    cast(interacting_users as bigint) as interacting_users,
     {{ share("interacting_users", "dau") }} as interaction_rate,
     cast(paying_users as bigint) as paying_users,
     {{ share("paying_users", "dau") }} as paying_rate,

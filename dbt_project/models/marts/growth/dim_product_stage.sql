@@ -173,7 +173,7 @@ trailing_medians as (
     select
         months.month_start,
         months.dimension,
-        median(earlier.actual) as trailing_median
+        {{ median_of("earlier.actual") }} as trailing_median
     from dimension_values as months
     inner join dimension_values as earlier
         on

@@ -39,10 +39,10 @@ buyers_in_cohorts as (
 
 buyers_of_segments as (
 
-    {% for segment_type, segment_value in [("all", "'all'"), ("acquisition_channel", "acquisition_channel")] %}
+    {% for segment_type in retention_segment_types() %}
     select
         '{{ segment_type }}' as segment_type,
-        {{ segment_value }} as segment_value,
+        {{ segment_value(segment_type) }} as segment_value,
         cohort_month,
         days_to_second
     from buyers_in_cohorts

@@ -116,18 +116,18 @@ counts as (
 
 counts_of_segments as (
 
-    {% for segment_type, segment_value in [("all", "'all'"), ("acquisition_channel", "acquisition_channel")] %}
+    {% for segment_type in retention_segment_types() %}
     select
         grain,
         cohort_kind,
         cohort_start,
         '{{ segment_type }}' as segment_type,
-        {{ segment_value }} as segment_value,
+        {{ segment_value(segment_type) }} as segment_value,
         period_number,
         sum(active_users) as active_users,
         sum(last_active_users) as last_active_users
     from counts
-    group by grain, cohort_kind, cohort_start, {{ segment_value }}, period_number
+    group by grain, cohort_kind, cohort_start, {{ segment_value(segment_type) }}, period_number
     {{ "union all" if not loop.last }}
     {% endfor %}
 
