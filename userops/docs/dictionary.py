@@ -227,7 +227,8 @@ class _Page:
         return [f"`{item.name}`", item.label, self._said(item.description)]
 
     def _behind(self) -> list[str]:
-        rows = [[f"`{model.name}`", self._said(model.description)] for model in self.project.of_layer("staging", "intermediate")]
+        models = self.project.of_layer("staging", "intermediate")
+        rows = [[f"`{model.name}`", self._said(model.description)] for model in models]
         return _table([self.words["model"], self.words["meaning"]], rows)
 
 

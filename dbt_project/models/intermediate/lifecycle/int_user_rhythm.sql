@@ -125,11 +125,6 @@ select
     gap_days,
     next_active_date,
     comeback_date,
-    usual_gaps >= 2 as has_own_rhythm,
-    case
-        when usual_gaps >= 2 then {{ share("usual_gaps_total", "usual_gaps") }}
-        else cast({{ settings.default_gap_days }} as double)
-    end as usual_gap_days,
     case
         when usual_gaps >= 2 then {{ at_risk_after_days("usual_gaps_total", "usual_gaps") }}
         else {{ at_risk_after_days(settings.default_gap_days, 1) }}

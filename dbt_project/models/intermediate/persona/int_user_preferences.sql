@@ -173,15 +173,15 @@ dayparts as (
 
 ),
 
--- the gap that stands in where a user has no rhythm yet is for thresholds, not for telling
+-- all gaps count, as they do on the lists; those behind the thresholds of stages are others
 rhythm as (
 
     select
-        user_id,
-        activity_date,
-        case when has_own_rhythm then usual_gap_days end as usual_gap_days
-    from {{ ref("int_user_rhythm") }}
-    where {{ in_touched_users("user_id") }}
+        days.user_id,
+        days.activity_date,
+        {{ mean_gap_days("days") }} as usual_gap_days
+    from {{ ref("int_user_rhythm") }} as days
+    where {{ in_touched_users("days.user_id") }}
 
 )
 
