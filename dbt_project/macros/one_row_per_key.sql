@@ -3,23 +3,19 @@
 
     keys     columns that identify what the row is about; never null
     order_by which of several rows with the same key is the one that counts
-    written  column with the time a row was written, where its business date tells of something else
 
     The as-of filter comes before the choice: a version written later than the as-of date must not hide one that
-    was valid then. The order must be total over different rows, so that the choice never depends on arrival.
+    was valid then (where the business date is not that of writing, see counting_version_first). The order must be total
+    over different rows, so that the choice never depends on arrival.
 #}
-{% macro one_row_per_key(relation, keys, order_by, written=none) -%}
+{% macro one_row_per_key(relation, keys, order_by) -%}
     select ranked.*
     from (
         select
             candidates.*,
             row_number() over (partition by {{ keys | join(", ") }} order by {{ order_by | join(", ") }}) as _rank
         from {{ relation }} as candidates
-        where
-            {{ up_to_as_of("candidates.event_date") }}
-            {%- if written %}
-            and {{ known_by_as_of("candidates." ~ written) }}
-            {%- endif %}
+        where {{ up_to_as_of("candidates.event_date") }}
     ) as ranked
     where ranked._rank = 1
 {%- endmacro %}

@@ -17,6 +17,19 @@
 {%- endmacro %}
 
 
+{#
+    Order of the versions of one thing, the one that counts first: of those known by the as-of date the latest. Where none
+    was, the earliest written later: many exports keep only the newest version, and what was changed after midnight was
+    there the day before, too. Equal times go by a hash, so that the choice never depends on arrival.
+#}
+{% macro counting_version_first(written, row_hash) -%}
+    case when {{ known_by_as_of(written) }} then 0 else 1 end,
+            case when {{ known_by_as_of(written) }} then {{ written }} end desc nulls last,
+            {{ written }},
+            {{ row_hash }} desc
+{%- endmacro %}
+
+
 {# The UTC timestamp at which a date ends in the project's time zone. #}
 {% macro end_of_day(date_expression) -%}
     {{ return(adapter.dispatch("end_of_day", "userops")(date_expression)) }}

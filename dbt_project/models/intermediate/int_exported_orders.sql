@@ -13,14 +13,14 @@
 
 with
 
--- the order is total over different rows: the choice never depends on arrival
 ranked_versions as (
 
     select
         versions.*,
         row_number() over (
             partition by versions.order_id
-            order by versions.updated_at desc nulls last, versions.row_hash desc
+            order by
+                {{ counting_version_first("versions.updated_at", "versions.row_hash") }}
         ) as version_rank
     from {{ ref("stg_order_versions") }} as versions
     where {{ in_touched_orders("versions.order_id") }}

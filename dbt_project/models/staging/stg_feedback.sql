@@ -12,6 +12,6 @@ select
     properties
 from (
     {{ one_row_per_key(
-        source("lake", "feedback"), ["feedback_id"], ["updated_at desc nulls last", "_row_hash desc"], written="updated_at"
+        source("lake", "feedback"), ["feedback_id"], [counting_version_first("updated_at", "_row_hash")]
     ) }}
 ) as feedback

@@ -6,9 +6,7 @@ versions as (
         orders.*,
         coalesce(orders.currency, '{{ var("currency") }}') as amount_currency
     from {{ source("lake", "orders") }} as orders
-    where
-        {{ up_to_as_of("orders.event_date") }}
-        and {{ known_by_as_of("orders.updated_at") }}
+    where {{ up_to_as_of("orders.event_date") }}
 
 )
 

@@ -15,6 +15,6 @@ select
     updated_at
 from (
     {{ one_row_per_key(
-        source("lake", "outreach"), ["outreach_id"], ["updated_at desc nulls last", "_row_hash desc"], written="updated_at"
+        source("lake", "outreach"), ["outreach_id"], [counting_version_first("updated_at", "_row_hash")]
     ) }}
 ) as outreach

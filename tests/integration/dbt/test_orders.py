@@ -125,20 +125,25 @@ def test_a_version_counts_from_the_date_it_was_written_on(lake: Any, warehouse: 
         _order("o1", 1, status="cancelled", updated_at=_moment(8)),
         _order("o2", 2, status="paid"),  # nobody says when: known with its order
         _order("o3", 2, status="paid", updated_at=datetime(2024, 1, 4, 15, 59)),  # 23:59 on day 3
-        _order("o4", 2, status="paid", updated_at=datetime(2024, 1, 4, 16)),  # the midnight that ends it
+        _order("o4", 2, status="paid", updated_at=_moment(2)),
+        _order("o4", 2, status="shipped", updated_at=datetime(2024, 1, 4, 16)),  # the midnight that ends day 3
+        # nothing written by day 3 has come, but the order was there: the first that is told of it counts
+        _order("o5", 2, status="shipped", updated_at=_moment(5)),
+        _order("o5", 2, status="delivered", updated_at=_moment(6)),
     ])  # fmt: skip
+    always = [("o2", "paid"), ("o3", "paid")]
     known = {
-        3: [("o1", "paid"), ("o2", "paid"), ("o3", "paid")],
-        7: [("o1", "shipped"), ("o2", "paid"), ("o3", "paid"), ("o4", "paid")],
-        9: [("o1", "cancelled"), ("o2", "paid"), ("o3", "paid"), ("o4", "paid")],
+        3: [("o1", "paid"), *always, ("o4", "paid"), ("o5", "shipped")],
+        7: [("o1", "shipped"), *always, ("o4", "shipped"), ("o5", "delivered")],
+        9: [("o1", "cancelled"), *always, ("o4", "shipped"), ("o5", "delivered")],
     }
     warehouse.run(_day(3), *ORDERS)
     assert warehouse.query(told) == known[3]
     # no new batch, and no date between with an order: what was written since is found all the same
     warehouse.run(_day(7), *ORDERS)
     assert warehouse.query(told) == known[7]
-    assert _rebuilt(warehouse, "int_exported_orders") == {"o1", "o4"}
-    assert _rebuilt(warehouse, "fct_orders") == {"o1", "o4"}
+    assert _rebuilt(warehouse, "int_exported_orders") == {"o1", "o4", "o5"}
+    assert _rebuilt(warehouse, "fct_orders") == {"o1", "o4", "o5"}
     for day in (9, 3, 9, 7, 3):
         warehouse.run(_day(day), *ORDERS)
         assert warehouse.query(told) == known[day], day
