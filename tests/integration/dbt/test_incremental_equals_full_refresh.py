@@ -23,7 +23,8 @@ ABOUT_FILES = {"agg_ingest_reconciliation", "agg_late_data", "int_late_sessions"
 IDENTITY = {"max_users_per_device": 2, "max_devices_per_user": 2, "merge_accounts": False}
 # tables that seeds, the configuration and the calendar fill
 NOT_FROM_DATA = {
-    "churn_actions", "winback_actions", "city_tiers", "rfm_segments", "int_funnel_event_names", "int_tier_dates", "dim_settings",
+    "churn_actions", "winback_actions", "city_tiers", "rfm_segments", "int_funnel_event_names", "int_tier_dates",
+    "dim_settings",
 }  # fmt: skip
 # enough of the project for tests that look at user days and what comes before them
 USER_DAYS = ("--select", "+fct_user_days")
