@@ -5,6 +5,7 @@
         ("identity", var("identity")),
         ("sessions", {"gap_minutes": var("session_gap_minutes")}),
         ("taxonomy", {"unlisted_is_activity": var("unlisted_is_activity")}),
+        ("orders", var("orders")),
         ("lifecycle", var("lifecycle")),
         ("product_stage", var("product_stage")),
         ("persona", var("persona")),

@@ -14,6 +14,7 @@ def test_every_setting_has_the_value_of_its_key(warehouse: Any) -> None:
     told = dict(warehouse.query("select setting, setting_value from dim_settings"))
     assert told["lifecycle.churned_after_days"] == str(warehouse.settings.lifecycle.churned_after_days)
     assert told["retention.repeat_purchase_days"] == "30, 60, 90, 180, 365"
+    assert "交易关闭" in told["orders.cancelled_statuses"]
     assert "待处理" in told["outreach.suppression.open_statuses"]
     assert '"north"' in told.pop("outreach.teams"), "what is no plain list is told as JSON"
     assert not [name for name in told if "salt" in name], "nobody finds out who is held out at random"
