@@ -14,7 +14,7 @@
     order_rebuilds, rebuilt_orders  the same of models by order.
     credited_identities  the identities int_events was built with.
     counted_days   the users' active days and channels int_retention_returns was built with, see macros/retention.sql.
-    funnel_users   the users' segments agg_funnel_conversion was built with, see macros/funnel.sql.
+    funnel_users   the users' segments agg_funnel_conversion was built with, see macros/funnel/conversion.sql.
     passed_tests   per data test of an incremental model: the last rebuild in the model's log that it has passed on.
     dates_to_list  per model: the list dates its latest run had to write, see macros/outreach.sql.
 

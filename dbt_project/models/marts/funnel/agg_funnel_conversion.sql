@@ -6,7 +6,7 @@
         meta={
             "business_date": "cohort_date",
             "follows": ["fct_funnel_progress"],
-            "stale_dates": "cohorts_told_otherwise",
+            "stale_dates": "cohorts_to_recount",
             "settings": ["funnels_fingerprint", "funnel_max_steps"],
         },
         pre_hook="{{ log_rebuilt_dates() }}",
@@ -27,7 +27,7 @@
 {%- endfor -%}
 {%- endfor -%}
 
--- read by cohorts_told_otherwise, which is only rendered when dbt runs
+-- read by cohorts_to_recount, which is only rendered when dbt runs
 -- depends_on: {{ ref("int_funnel_event_names") }}
 
 with
@@ -127,7 +127,7 @@ counts as (
         {% endfor %}
         sum(entries) as entered
     from entries_by_{{ owner }}
-    where {{ funnel_is_told_by(segment_type) }}
+    where {{ funnel_has_segment_type(segment_type) }}
     group by funnel_id, cohort_date, {{ segment }}
     {{ "union all" if not loop.last }}
     {% endfor %}
@@ -169,7 +169,7 @@ medians as (
         {% endfor %}
         max(max_step) as max_step
     from seconds_taken
-    where {{ funnel_is_told_by(segment_type) }}
+    where {{ funnel_has_segment_type(segment_type) }}
     group by funnel_id, cohort_date, {{ segment }}
     {{ "union all" if not loop.last }}
     {% endfor %}
