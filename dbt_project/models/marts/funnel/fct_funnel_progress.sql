@@ -276,8 +276,8 @@ entries_with_followers as (
 
 ),
 
--- Attempts are compared one by one. Where an entry has thousands of them (a shared account, a robot), that would take too
--- long: only the best one is kept here.
+-- Attempts are compared one by one. Where an entry has thousands of them (a shared account, a robot), that would take
+-- too long: only the best one is kept here.
 entries_with_few_attempts as (
 
     select
