@@ -19,7 +19,7 @@
     "entry": ["everyone", "channel", "device"],
     "user": ["acquisition_channel", "region", "gender"],
 } -%}
-{#- owner, name and column of each segment -#}
+{#- (whose attribute it is, segment_type, column) of each segment -#}
 {%- set segments = [] -%}
 {%- for owner, owned in segments_by_owner.items() -%}
 {%- for segment in owned -%}
@@ -95,8 +95,8 @@ entries_of_users as {{ not_materialized() }} (
 
 ),
 
--- Counted twice, by what an entry is and by who the user is: there are far fewer such groups than entries, and every
--- segment is a sum of some of them.
+-- Entries are counted twice: by their own attributes, and by those of the user. Every segment is a sum of such groups,
+-- and there are far fewer of them than entries.
 {% for owner, owned in segments_by_owner.items() %}
 entries_by_{{ owner }} as (
 
@@ -134,7 +134,7 @@ counts as (
 
 ),
 
--- of entries that got further
+-- of entries that got beyond their start
 seconds_taken as {{ worked_out_once() }} (
 
     select
