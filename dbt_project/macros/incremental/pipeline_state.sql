@@ -74,8 +74,8 @@
 {% endmacro %}
 
 
-{# Pre-hook: write down which dates this run is about to rebuild. Before the build, because some reasons to rebuild
-   (a stored row that disagrees with its input) are gone after it. #}
+{# Pre-hook: log the dates this run is about to rebuild. Before the build, because some reasons to rebuild (a stored
+   row that disagrees with its input) can no longer be seen after it. #}
 {% macro log_rebuilt_dates() %}
     {% if execute %}
         {%- set dates = touched_dates() -%}
@@ -129,7 +129,7 @@
 {% endmacro %}
 
 
-{# Post-hook: everything the inputs held at this moment has been taken in. #}
+{# Post-hook: save how far each input has been taken in. #}
 {% macro save_watermarks() %}
     {% if execute %}
         {%- set definition = model_definition() -%}
@@ -156,10 +156,10 @@
 {%- endmacro %}
 
 
-{# A fingerprint of all that shapes a stored row besides the data: if it changes, stored rows are out of date. The
-   macros have one of their own (`macros_fingerprint`), because a model's text does not change with them. Of the event
-   taxonomy only what int_events reads counts: a mended label changes no row. Further settings a model depends on are
-   named in its meta, whole or by their path: `settings: [lifecycle, churn.lead_days]`. #}
+{# A fingerprint of everything besides the data that shapes stored rows: when it changes, stored rows are out of date.
+   Macros have a fingerprint of their own (`macros_fingerprint`), as they are not part of a model's text. Of the event
+   taxonomy only what int_events reads counts, so that a corrected label rebuilds nothing. Settings that a model
+   depends on are named in its meta, as a section or by their path: `settings: [lifecycle, churn.lead_days]`. #}
 {% macro model_definition() %}
     {{ return(found_once("definition", find_model_definition)) }}
 {% endmacro %}
