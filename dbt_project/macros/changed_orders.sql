@@ -1,8 +1,8 @@
 {#
-    Dates on which fct_user_days tells another story about orders than the orders do now.
+    Dates on which fct_user_days and the orders as they are now disagree.
 
-    An order's later version may change its amounts, its buyer or its date, so the dates of arriving batches do not
-    tell which user days it touches. Comparing what is stored with what should be stored does, whatever the reason.
+    A later version of an order may change its amounts, its buyer or its date, so the dates of new batches do not show
+    which user days it touches. A comparison of what is stored with what should be stored does, whatever the reason.
 #}
 {% macro dates_with_changed_orders() -%}
     {%- set order_columns = [

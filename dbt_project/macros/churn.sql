@@ -31,8 +31,9 @@
 {% endmacro %}
 
 
-{# Pre-hook of int_churn_features: what is about to be rebuilt goes, and so do old dates nobody asks for. Yesterday's
-   features stay, so that a training between the daily run's features and scoring takes nothing away from it. #}
+{# Pre-hook of int_churn_features: delete the dates about to be rebuilt, and dates that are older than anybody needs.
+   Yesterday's features are kept, so that a training between the features and the scoring of a daily run does not
+   delete what the scoring needs. #}
 {% macro forget_churn_features() %}
     {% if is_incremental() %}
     delete from {{ this }}
@@ -63,7 +64,7 @@
 {% endmacro %}
 
 
-{# Condition that keeps the dates to write. #}
+{# Condition: the date is one of those to write. #}
 {% macro in_churn_dates_to_write(scores) -%}
     {%- set dates = churn_dates_to_write(scores) -%}
     {{ up_to_as_of("as_of_date") }}
@@ -71,7 +72,7 @@
 {%- endmacro %}
 
 
-{# Pre-hook of such a table: the dates to write go, and so does everything after the as-of date. #}
+{# Pre-hook of such a table: delete the dates to write, and everything after the as-of date. #}
 {% macro forget_churn_dates(scores) %}
     {%- set dates = churn_dates_to_write(scores) -%}
     {% if dates is not none %}

@@ -3,8 +3,8 @@
 
 
 {#
-    Ends of horizons that have to be judged again: those that a rebuilt active day lies in, those that have been reached
-    since the last run, those whose scores are not the ones that were judged.
+    Query of the ends of horizons to judge (again): horizons that contain a rebuilt active day, that have ended since
+    the last run, or whose scores have changed since they were judged.
 #}
 {% macro dates_of_unjudged_horizons() -%}
     {%- set end_of_touched = add_days("touched.business_date", "numbers.days_later") -%}

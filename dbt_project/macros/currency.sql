@@ -1,7 +1,7 @@
 {#
-    Money of the marts is in the project's currency. An amount in another one is multiplied by the latest rate on or
-    before its business date (before the first rate: by the first one). Without a rate table nothing is converted, and
-    neither is a currency that has no rate.
+    Money in the marts is in the project's currency. An amount in another currency is multiplied by the latest rate on
+    or before its business date (by the first rate where there is no earlier one). Nothing is converted without a rate
+    table, nor is a currency without a rate.
 #}
 
 {# Joins `rates` to the rows of a query; nothing to join when there is no rate table. #}
@@ -13,13 +13,14 @@
 {%- endmacro %}
 
 
-{# Units of the project's currency one unit is worth, of the joined `rates`. #}
+{# Units of the project's currency that one unit is worth, from the joined `rates`; 1 where nothing is converted. #}
 {% macro exchange_rate() -%}
     cast({{ "coalesce(rates.rate, 1)" if var("has_exchange_rates") else "1" }} as {{ rate_type() }})
 {%- endmacro %}
 
 
-{# Exact like money: an amount times a rate keeps all 14 decimals before it is rounded. #}
+{# Type of a rate: an exact decimal like money, so that an amount times a rate keeps all 14 decimals until it is
+   rounded. #}
 {% macro rate_type() -%}
     decimal(18, 10)
 {%- endmacro %}
@@ -31,7 +32,7 @@
 {%- endmacro %}
 
 
-{# Dates on which int_events holds values converted at another rate than the one that counts now. #}
+{# Query of the dates on which int_events has values converted at a rate that has changed since. #}
 {% macro reconverted_dates() -%}
     select stored.business_date
     from (

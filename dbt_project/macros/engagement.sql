@@ -1,8 +1,9 @@
-{# Longest trailing window of daily engagement, in days: that of monthly active users. #}
+{# The longest trailing window of daily engagement, in days: that of monthly active users. #}
 {% macro engagement_window_days() %}{{ return(30) }}{% endmacro %}
 
 
-{# Days since an active day before, as far as trailing windows tell them apart: further away, or null, is all the same. #}
+{# Days since the previous active day, at most the longest window: further away, or no such day (null), makes no
+   difference. #}
 {% macro within_engagement_window(gap_days) -%}
     least(coalesce({{ gap_days }}, {{ engagement_window_days() }}), {{ engagement_window_days() }})
 {%- endmacro %}
@@ -14,7 +15,7 @@
 {%- endmacro %}
 
 
-{# The value of a segment of that type: the column called like it; of `all`, the word itself. #}
+{# The value of a segment of this type: the column with its name, or the word `all`. #}
 {% macro segment_value(segment_type) -%}
     {{ return("'all'" if segment_type == "all" else segment_type) }}
 {%- endmacro %}

@@ -1,6 +1,7 @@
 {#
-    How old the newest rows of a lake entity are, counted in business dates up to the end of the as-of date, as a moment in
-    the past that dbt can compare with now. Counted against the clock, a rerun of an earlier date would always be late.
+    How old the newest rows of a lake entity are, counted in business dates up to the end of the as-of date, and
+    expressed as a time that is as long before now: dbt compares it with the clock. A rerun of an earlier date would
+    otherwise always be late.
 
     An entity without any dated row counts as fresh: it may not exist in this business at all.
 #}

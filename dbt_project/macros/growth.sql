@@ -1,6 +1,6 @@
 {# Ratios of growth accounting. A count that is null counts as zero; a ratio of nothing is null. #}
 
-{# Of those active in the period before (they return or fall dormant), the share that is active again. #}
+{# Share of the users active in the period before who are active again; the others fall dormant. #}
 {% macro growth_retention_rate(returning_users, dormant_users) -%}
     {{ share(
         "coalesce(" ~ returning_users ~ ", 0)",
@@ -9,7 +9,7 @@
 {%- endmacro %}
 
 
-{# Users won, new or back, for each one who fell dormant. #}
+{# Users won (new or resurrecting) for each user who fell dormant. #}
 {% macro growth_quick_ratio(new_users, resurrecting_users, dormant_users) -%}
     {{ share(
         "(coalesce(" ~ new_users ~ ", 0) + coalesce(" ~ resurrecting_users ~ ", 0))",

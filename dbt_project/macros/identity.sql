@@ -45,7 +45,7 @@
 {%- endmacro %}
 
 
-{# Links that touch no hub. Hubs are counted before any is cut, so it does not matter which is looked at first. #}
+{# Links that touch no hub. All hubs are found before any link is cut, so their order makes no difference. #}
 {% macro trusted_links(links, hubs) -%}
     select links.*
     from {{ links }} as links
@@ -84,7 +84,7 @@
 {%- endmacro %}
 
 
-{# Name of an id in the graphs: a device and a user may have the same id and are two things. #}
+{# Name of an id in the graphs; it says the kind, as a device and a user may have the same id. #}
 {% macro identity_node(kind, id) -%}
     {{ dbt.concat([kind, "':'", id]) }}
 {%- endmacro %}
@@ -225,14 +225,14 @@
 {%- endmacro %}
 
 
-{# Whose event it is: the logged-in user (of accounts that are one person: that person), else the user the device is
-   credited to, else a visitor of that device. #}
+{# The person of an event: the logged-in user (of accounts that are one person, that person), else the user whom the
+   device is credited to, else the visitor of that device. #}
 {% macro resolved_user_id(account_user_id, user_id, mapped_user_id, anonymous_id) -%}
     coalesce({{ account_user_id }}, {{ user_id }}, {{ mapped_user_id }}, {{ dbt.concat(["'anon:'", anonymous_id]) }})
 {%- endmacro %}
 
 
-{# Who is credited with what: a device's owner, and the person of an account that is somebody else's. #}
+{# Query of who is credited with what: the owner of each device, the person of each account that is another one's. #}
 {% macro current_identities() -%}
     select
         'device' as kind,
@@ -249,8 +249,8 @@
 {%- endmacro %}
 
 
-{# Post-hook of int_events: its events are credited as the identities say now. In the same transaction, so that what
-   is remembered is what is stored. #}
+{# Post-hook of int_events: keep the identities its events are credited by. In the model's transaction, so that they
+   always match what is stored. #}
 {% macro remember_identities() %}
     {% if execute %}
     delete from pipeline_state.credited_identities;
@@ -260,8 +260,8 @@
 {% endmacro %}
 
 
-{# User days on which int_events credits events to somebody else than the identities do now, before and after: days with
-   events of devices and accounts that changed hands since it was built. Asked of the sightings, which are far fewer than
+{# Query of the user days to credit again: days with events of devices and accounts whose person has changed since
+   int_events was built, for the person before and the person now. Taken from the sightings, which are far fewer than
    the events. #}
 {% macro restitched_user_days() -%}
     with

@@ -14,8 +14,8 @@
 {%- endmacro %}
 
 
-{# Condition that keeps the dates int_late_sessions has not looked at yet. Fetched while compiling, so that only the
-   Parquet folders of these dates are read. #}
+{# Condition: int_late_sessions has not looked at the date yet. The dates are fetched while compiling, so that only
+   their Parquet folders are read. #}
 {% macro in_late_dates(business_date) -%}
     {%- if not execute or not is_incremental() -%}
         {{ return(up_to_as_of(business_date)) }}
@@ -31,7 +31,8 @@
 {%- endmacro %}
 
 
-{# Pre-hook of int_late_sessions: what a run up to the as-of date brought differently goes, and is looked at again. #}
+{# Pre-hook of int_late_sessions: delete the rows of runs up to the as-of date whose late rows have changed, so that
+   they are looked at again. #}
 {% macro forget_changed_late_sessions() %}
     {% if is_incremental() %}
     delete from {{ this }} as stored

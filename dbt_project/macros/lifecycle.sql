@@ -1,4 +1,4 @@
-{# Silence, in days, beyond which a user is at risk: the usual gap (total / count) times the factor, within bounds. #}
+{# Days of silence after which a user is at risk: the usual gap (total / count) times the factor, within bounds. #}
 {% macro at_risk_after_days(gap_days_total, gaps) -%}
     {%- set settings = var("lifecycle") -%}
     cast(
@@ -33,9 +33,9 @@
 
 
 {#
-    Users whose stored stages (fct_lifecycle_stages) are not those of today although nobody's activity changed: they
-    were first seen or identified on another date than the stages were made with, or the date has come on which
-    silence alone changes their stage.
+    Query of the users whose stored stages (fct_lifecycle_stages) are out of date although their activity has not
+    changed: their date of first trace or of identification is another one now, or the date has come on which silence
+    alone changes their stage.
 #}
 {% macro users_with_outdated_stages() -%}
     {%- set stored -%}

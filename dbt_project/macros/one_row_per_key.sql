@@ -22,8 +22,8 @@
 
 
 {#
-    The same, for facts: their key hardly ever has two different rows, and then the one with the smallest hash counts.
-    Finding those few keys costs a third of ranking every row.
+    The same for facts, whose keys hardly ever have two different rows; where they do, the row with the smallest hash
+    counts. Finding those few keys costs a third of ranking every row.
 
     keys      columns that, together with the date, identify what the row is about
     repeated  relation of the keys that have several rows, where they are known; they are looked for otherwise

@@ -1,4 +1,5 @@
-{# How far a campaign touch got: the export's own words count for less than the known ones, and for more than none. #}
+{# Rank of a campaign touch's outcome by how far it got. An unknown word of the export ranks below all known ones, and
+   above no outcome at all. #}
 {% macro outcome_rank(outcome) -%}
     case lower(coalesce({{ outcome }}, ''))
         when 'converted' then 4

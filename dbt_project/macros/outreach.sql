@@ -1,6 +1,7 @@
 {# The churn-warning and the win-back list: teams, hold-out, and the dates lists are made for. #}
 
-{# Whether a silence, in days, is one that the warning list leaves to the win-back list (`warning_list.hand_over`). #}
+{# Condition: after a silence of so many days the warning list hands a user over to the win-back list
+   (`warning_list.hand_over`). #}
 {% macro is_handed_over(days_silent, usual_gap_days, default_gap_days) -%}
     {%- set hand_over = var("warning_list").hand_over -%}
     {%- if hand_over.enabled -%}
@@ -58,7 +59,7 @@
 {%- endmacro %}
 
 
-{# How many times the worth of somebody listed a newcomer has to bring to take the place on a full list. #}
+{# Factor by which a newcomer has to be worth more than a listed user to take that user's place on a full list. #}
 {% macro keep_factor(list_name) -%}
     case {{ list_name }}
         when 'churn_warning' then cast('{{ var("warning_list").keep_factor }}' as double)
@@ -97,8 +98,8 @@
 
 
 {#
-    Dates a model with one block of rows per list date has to write, in order: scored dates after the last one it holds,
-    and the as-of date, always. A list that was handed out is never made again, but by running its own date again.
+    Dates that a model with one block of rows per list date has to write, in order: scored dates after the last stored
+    one, and always the as-of date. A list that was handed out is made again only by running its own date again.
 #}
 {% macro list_dates_to_write() %}
     {% set scores = ref("fct_churn_scores") %}
@@ -120,13 +121,13 @@
 {% endmacro %}
 
 
-{# Condition that keeps the dates to write. #}
+{# Condition: the date is one of those to write. #}
 {% macro in_list_dates_to_write(as_of_column) -%}
     {{ as_of_column }} in ({{ date_literals(list_dates_to_write()) }})
 {%- endmacro %}
 
 
-{# Pre-hook of such a model: the as-of date goes, and everything after it. #}
+{# Pre-hook of such a model: delete the as-of date and everything after it. #}
 {% macro forget_list_dates() %}
     {% if is_incremental() %}
     delete from {{ this }}
@@ -135,8 +136,8 @@
 {% endmacro %}
 
 
-{# Pre-hook of int_contact_lists: forget, and write down what this run has to write, because the hook that does the
-   dates after the first one no longer sees it in the table. #}
+{# Pre-hook of int_contact_lists: delete as above, and log the dates this run has to write: once the first one is
+   written, the post-hook can no longer tell them from the table. #}
 {% macro start_contact_lists() %}
     {% if execute %}
     {% set dates = list_dates_to_write() %}
@@ -150,7 +151,8 @@
 {% endmacro %}
 
 
-{# Post-hook of int_contact_lists: the dates after the first one, one after the other: each looks at those before it. #}
+{# Post-hook of int_contact_lists: write the dates after the first one, in order, as each list depends on the one
+   before. #}
 {% macro continue_contact_lists() %}
     {% if execute %}
     {% set dates = run_query(
@@ -168,7 +170,8 @@
 
 
 {#
-    The lists of one date: who of int_contact_candidates is on them, is held out, or would be on them but is left alone.
+    Query of the lists of one date: which users of int_contact_candidates are on them, are held out, or would be on
+    them but are left alone.
 
     previous  relation with the lists handed out so far; none: there are none
 #}
@@ -389,8 +392,8 @@
 
 
 {#
-    Query of what the rule that fits best suggests for each listed user: of the rules of a seed that fit, the one that is
-    special about the first column, then about the second, ... A rule says `*` where a value makes no difference.
+    Query of what the best rule suggests for each listed user. Of the rules of a seed that apply, it is the one that
+    names a value in the first column, then in the second, and so on; a rule has `*` where any value will do.
 
     listed: CTE with a row per as-of date and user; told_by: {column of the seed: the listed user's value for it}.
 #}
@@ -420,7 +423,7 @@
 {%- endmacro %}
 
 
-{# Lengths of silence that churned users are told apart by: number, first day, name in English and 中文. #}
+{# Lengths of silence that churned users are grouped by: number, first day, name. #}
 {% macro winback_silence_bands() %}
     {% set unit = var("lifecycle").churned_after_days | int %}
     {% set bands = [] %}
@@ -479,8 +482,8 @@
 
 
 {#
-    What brought users of the same value back from the same length of silence, as a sentence in `en` or `zh`; null where
-    nothing is known.
+    A sentence, in `en` or `zh`, on what preceded the return of users of the same value from the same length of
+    silence; null where nothing is known.
 #}
 {% macro return_trigger_sentence(language, kind, value, returns, similar_returns, silence_band) -%}
     {%- set days = var("winback_list").trigger_days -%}

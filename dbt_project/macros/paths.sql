@@ -4,8 +4,8 @@
 {%- endmacro %}
 
 
-{# Dates of the window with sessions and without stored paths: after a run for an earlier date its window begins
-   before everything that is stored. #}
+{# Query of the dates of the window that have sessions but no stored paths: after a run for an earlier date the window
+   begins before all that is stored. #}
 {% macro path_dates_not_stored() -%}
     select distinct session_date as business_date
     from {{ ref("fct_sessions") }}
@@ -16,7 +16,7 @@
 {%- endmacro %}
 
 
-{# Post-hook: what the window has left behind is not kept. #}
+{# Post-hook: delete the dates before the window. #}
 {% macro delete_paths_before_window() %}
     delete from {{ this }}
     where session_date < {{ first_path_date() }};

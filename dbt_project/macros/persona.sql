@@ -9,8 +9,8 @@
 {%- endmacro %}
 
 
-{# What a trace of interest still counts on a later day, in millionths: half after every half-life. A whole number, so
-   that sums do not depend on the order of rows. #}
+{# Weight of a trace of interest on a later day, in millionths: it halves with every half-life. A whole number, so that
+   sums do not depend on the order of rows. #}
 {% macro decayed_millionths(trace_date, later_date) -%}
     cast(
         round(
@@ -29,7 +29,7 @@
 {%- endmacro %}
 
 
-{# Whether a role is in a comma-separated list of roles as exported. #}
+{# Condition: a comma-separated list of exported roles has this role. #}
 {% macro has_role(roles, role) -%}
     concat(',', replace(lower(coalesce({{ roles }}, '')), ' ', ''), ',') like '%,{{ role }},%'
 {%- endmacro %}

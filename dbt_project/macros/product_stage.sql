@@ -1,5 +1,5 @@
-{# The five tasks of user operations, each with the monthly figure of dim_product_stage that tells how well it is done.
-   Of two equally large gaps the first counts: who is not won cannot be kept. #}
+{# The five tasks of user operations, each with the monthly figure of dim_product_stage that measures it. Of two
+   equally large gaps the first one counts: a user who was not won cannot be kept. #}
 {% macro growth_dimensions() -%}
     {{ return([
         {"name": "acquisition", "metric": "new_users"},

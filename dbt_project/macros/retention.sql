@@ -6,9 +6,8 @@
 
 
 {#
-    What int_retention_returns has counted: the active days of each user, and the channel that won the user, as they were
-    when the stored counts were last right. From them a run knows what to take off the counts, whatever became of the
-    users in the meantime.
+    Post-hook of int_retention_returns: keep what it has counted, the active days and the acquisition channel of each
+    user. The next run takes exactly this off the counts, whatever has become of the users by then.
 #}
 {% macro remember_counted_days() %}
     {% if execute %}
@@ -38,7 +37,7 @@
 {% endmacro %}
 
 
-{# Query of the users whom int_retention_returns has counted for another channel than the one that won them. #}
+{# Query of the users whose acquisition channel is no longer the one that int_retention_returns has counted them by. #}
 {% macro users_counted_for_another_channel() -%}
     select counted_days.user_id
     from pipeline_state.counted_days

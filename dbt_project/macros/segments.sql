@@ -24,8 +24,8 @@
 
 
 {#
-    Dates whose stored `columns` (of those of segment_runs) are no longer what they should be; none when everything is
-    to be written. Fetched while compiling, so that only the files of these dates are read.
+    Dates whose stored `columns` differ from those of segment_runs; none when everything is to be written. Fetched
+    while compiling, so that only the files of these dates are read.
 #}
 {% macro segment_dates_to_write(columns) %}
     {% if not execute or not is_incremental() %}{{ return(none) }}{% endif %}
@@ -43,7 +43,7 @@
 {% endmacro %}
 
 
-{# Condition that keeps the dates to write. #}
+{# Condition: the date is one of those to write. #}
 {% macro in_segment_dates_to_write(columns, date_column="as_of_date") -%}
     {%- set dates = segment_dates_to_write(columns) -%}
     {%- if dates is none -%}
@@ -56,7 +56,7 @@
 {%- endmacro %}
 
 
-{# Pre-hook: the dates to write go. #}
+{# Pre-hook: delete the dates to write. #}
 {% macro forget_segment_dates(columns) %}
     {% if is_incremental() %}
     delete from {{ this }}

@@ -23,8 +23,8 @@
 {%- endmacro %}
 
 
-{# Put (dotted name, value as text or none) into `found` for everything that a section sets; a list is one value. The salt
-   that tells who is held out at random is nobody's business. #}
+{# Put (dotted name, value as text or none) into `found` for everything that a section sets; a list is one value. The
+   salt of the random hold-out is left out: whoever knows it can tell who is held out. #}
 {% macro collect_settings(found, name, value) -%}
     {%- if value is mapping -%}
         {%- for key, inner in value.items() -%}

@@ -1,4 +1,4 @@
-{# What personas and lists tell alike of users up to their last active day. #}
+{# Figures of users up to their last active day that personas and lists have in common. #}
 
 {# Mean days between the active days so far in a row of int_user_rhythm, long gaps too; null with fewer than three days. #}
 {% macro mean_gap_days(rhythm) -%}

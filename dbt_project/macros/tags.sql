@@ -1,4 +1,4 @@
-{# A text as a literal: nothing in it can end the quotes. #}
+{# A text as a literal, with its quotes doubled. #}
 {% macro text_literal(value) -%}
     '{{ value | string | replace("'", "''") }}'
 {%- endmacro %}
@@ -14,9 +14,9 @@
 
 
 {#
-    The configured tags (config/tags.yml), as the control table tells them: a list of
-    {id, name_en, name_zh, group, shows, conditions: [{column, type, operator, values}]}.
-    Whoever wrote the table has checked columns, operators and values against the contract of dim_user_personas.
+    The configured tags (config/tags.yml), read from the control table: a list of {id, name_en, name_zh, group, shows,
+    conditions: [{column, type, operator, values}]}. Columns, operators and values were checked against the contract of
+    dim_user_personas when the table was written.
 #}
 {% macro tag_definitions() %}
     {% set tags = [] %}
@@ -43,7 +43,7 @@
 {% endmacro %}
 
 
-{# Columns that rules ask for the top share of. #}
+{# Columns of which rules use the top share. #}
 {% macro ranked_tag_columns(tags) %}
     {% set columns = [] %}
     {% for condition in tags | map(attribute="conditions") | sum(start=[]) if condition.operator == "top_share" %}
@@ -53,7 +53,7 @@
 {% endmacro %}
 
 
-{# One condition of a rule; ranks of top shares are in columns beside the persona's own. #}
+{# One condition of a rule as SQL. Ranks for top shares are in extra columns beside those of the persona. #}
 {% macro tag_condition(condition) -%}
     {%- set column = adapter.quote(condition.column) -%}
     {%- set literals = [] -%}

@@ -66,8 +66,8 @@
 
 
 {#
-    Judged dates are numbered, the last one first. There are no more than these: the week ends, the as-of date, and the
-    month ends before the week ends (any 31 days hold a month end).
+    Numbers of the judged dates, the latest being 1. At most there are the week ends, the as-of date, and the month
+    ends before the week ends (any 31 days hold a month end).
 #}
 {% macro judged_numbers() %}
     {% set weeks = var("tiers").judged_weeks | int %}
@@ -78,8 +78,8 @@
 
 
 {#
-    For each number of a judged date a column `<name>_<number>`: 1.0 on a calendar date within so many days up to the
-    judged date, else 0.0. Floating-point numbers, as they sum up fastest, and exactly as long as they are whole.
+    A column `<name>_<number>` for each judged date: 1.0 where the calendar date is within so many days up to the
+    judged date, else 0.0. Floating-point, because that sums fastest, and exactly for whole numbers.
 #}
 {% macro window_marks(name, window_days) -%}
     {%- for number in judged_numbers() %}
@@ -120,7 +120,7 @@
     {%- endfor %}
 {%- endmacro %}
 
-{# All rows of a user stay together, which stores their id in half the time. #}
+{# The rows of a user stay together, which halves the time that storing their id takes. #}
 {% macro duckdb__row_per_judged_number(relation, kept, measures) -%}
     select
         {{ kept | join(", ") }},
@@ -134,8 +134,8 @@
 {%- endmacro %}
 
 
-{# The last ranks that are high and medium among so many ranked ones: the top shares of `tiers`; decimals, so that a fifth
-   of ten is two. #}
+{# The last ranks of the high and of the medium tier among so many users: the top shares of `tiers`. Decimals, so that
+   a fifth of ten is exactly two. #}
 {% macro last_ranks_of_tiers(ranked) %}
     {% set high = "cast('" ~ var("tiers").value_high_share ~ "' as decimal(9, 6))" %}
     {% set medium = "cast('" ~ var("tiers").value_medium_share ~ "' as decimal(9, 6))" %}
@@ -147,8 +147,8 @@
 
 
 {#
-    The last amounts that are high and medium at each judged date, and whose they are, among the amounts above zero in
-    columns `<measure>_<number>` of a relation with a user_id: ranked by amount, equal ones by user id.
+    Query of the lowest high and the lowest medium amount at each judged date, with the user they belong to. Amounts
+    are in columns `<measure>_<number>` of a relation with a user_id; those above zero are ranked, ties by user id.
 #}
 {% macro rank_limits(relation, measure) -%}
     {%- set last_ranks = last_ranks_of_tiers("ranked_users") -%}
@@ -181,7 +181,7 @@
 {%- endmacro %}
 
 
-{# high, medium, low or none by an amount and the limits of its ranks. #}
+{# The tier (high, medium, low, none) of an amount, by the limits that `rank_limits` gives. #}
 {% macro tier_by_rank(kind, amount, user_id, limits) -%}
     case
         when coalesce({{ amount }}, 0) <= 0 then {{ tier(kind, "none") }}
@@ -197,9 +197,9 @@
 
 
 {#
-    Columns that rank the users of a list's date by what they are worth, for list_value_tier: `value_rank`, and how many
-    of them are worth anything, `ranked_users`. As with the other tiers, those worth nothing take nobody's place; equal
-    worths go by the columns `ties`.
+    Columns for list_value_tier: `value_rank`, the rank of a user among those of the list's date by what they are
+    worth, and `ranked_users`, how many are worth anything. As with other tiers, users worth nothing are not ranked;
+    ties go by the columns `ties`.
 #}
 {% macro list_value_ranks(user_value, ties) -%}
     row_number() over (
@@ -210,7 +210,7 @@
 {%- endmacro %}
 
 
-{# high, medium or low by the ranks of list_value_ranks; who is worth nothing is low. #}
+{# The value tier on a list (high, medium, low), by the ranks of list_value_ranks; users worth nothing are low. #}
 {% macro list_value_tier(user_value) -%}
     {%- set last_ranks = last_ranks_of_tiers("ranked_users") -%}
     case
@@ -222,7 +222,7 @@
 {%- endmacro %}
 
 
-{# high, medium, low or none by a count and two thresholds. #}
+{# The tier (high, medium, low, none) of a count, by two thresholds. #}
 {% macro tier_by_count(kind, count, high, medium) -%}
     case
         when {{ count }} >= {{ high }} then {{ tier(kind, "high") }}

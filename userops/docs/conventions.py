@@ -177,6 +177,25 @@ def marts_tell_their_grain_in_chinese(project: Project) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def published_words_stand_alone(project: Project) -> Iterator[Finding]:
+    """What readers of the marts are told names no model that they cannot open."""
+    hidden = {model.name for model in project.of_layer("staging", "intermediate")}
+    published = project.of_layer("marts", "exports")
+    said = [(model.patch_path or model.path, model.name, model.text) for model in published]
+    said += [
+        (model.patch_path or model.path, f"{model.name}.{column.name}", column.text)
+        for model in published
+        for column in model.columns
+    ]
+    said += [(item.path, f"{item.kind} {item.name}", item.text) for item in project.of_kind("metric")]
+    for path, what, text in said:
+        for name in sorted(hidden & set(re.findall(r"\w+", text, re.ASCII))):
+            yield Finding(
+                "hidden-model", _file(path), f"the description of {what} refers to {name}, which is not published",
+                "say there what readers are to know",
+            )  # fmt: skip
+
+
 def every_model_belongs_to_a_group(project: Project) -> Iterator[Finding]:
     """Somebody answers for each model."""
     for model in project.models.values():
@@ -245,6 +264,7 @@ RULES: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     grain_comes_first,
     everything_is_described_in_both_languages,
     marts_tell_their_grain_in_chinese,
+    published_words_stand_alone,
     every_model_belongs_to_a_group,
     marts_are_a_contract,
     the_last_select_names_its_columns,

@@ -1,6 +1,7 @@
 """The data dictionary: one page per language, every mart with its key, columns, allowed values and neighbours.
 
-The pages are written from the manifest alone and in a fixed order, so that the same project gives the same bytes.
+A section is a group of models (`models/_groups.yml`), as in the lineage picture. The pages are written from
+the manifest alone and in a fixed order, so that the same project gives the same bytes.
 """
 
 from __future__ import annotations
@@ -9,17 +10,23 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from userops.docs.bilingual import Bilingual
+from userops.docs.bilingual import Bilingual, split_languages
 from userops.docs.project import Column, Described, Model, Project
+from userops.warehouse.publication import PUBLICATION_COLUMNS, PUBLICATION_COMMENTS, PUBLICATION_TABLE
+
+#: Heading of the section about the table that publishing itself writes.
+_PUBLICATION = "publication"
 
 _EN = {
     "title": "Data dictionary",
     "other": "[中文](data_dictionary.zh-CN.md)",
     "made": "Written by `userops docs dictionary` from the dbt project; edit the descriptions there, not here.",
     "how": (
-        "Every table of `published/marts.duckdb`, of the Parquet beside it and of the PostgreSQL schema `marts`. Money "
-        "is in the project's currency, times are UTC, dates are business dates; everything is the state at the end of "
-        "the as-of date. Words are explained in the [glossary](glossary.md)."
+        "Every table of `published/marts.duckdb`, of the Parquet beside it and of the PostgreSQL schema `marts`. "
+        "Unless a description says otherwise, money is in the project's currency, times are UTC, dates are business "
+        "dates, and everything is the state at the end of the as-of date. Terms are explained in the "
+        "[glossary](glossary.md), and figures that share a name but not a definition under "
+        "[one name, two figures](questions.md#one-name-two-figures--同名不同义)."
     ),
     "contents": "Contents",
     "domain": "domain",
@@ -33,6 +40,7 @@ _EN = {
     "type": "type",
     "meaning": "meaning",
     "values": "values",
+    "publication": "What is published, and as of which date.",
     "not_null": "never null",
     "unique": "unique",
     "metrics": "Metrics",
@@ -57,7 +65,8 @@ _ZH = {
     "how": (
         "包含 `published/marts.duckdb`、同目录 Parquet 以及 PostgreSQL 模式 `marts` 中的全部表。"
         "除另有说明外，金额为项目本位币，时间为 UTC，日期为业务日；所有内容均为截止日日终状态。"
-        "“定义”为空的列，见其“含义”即可。名词解释见[术语表](glossary.md)。"
+        "“定义”为空的列，见其“含义”即可。名词解释见[术语表](glossary.md)；名称相同而口径不同的指标见"
+        "[同名不同义](questions.md#one-name-two-figures--同名不同义)。"
     ),
     "contents": "目录",
     "domain": "业务域",
@@ -72,6 +81,7 @@ _ZH = {
     "meaning": "含义",
     "definition": "定义",
     "values": "取值",
+    "publication": "本次发布的内容与截止日",
     "not_null": "非空",
     "unique": "唯一",
     "metrics": "指标",
@@ -117,53 +127,63 @@ class _Page:
         self.chinese = chinese
         self.words: Mapping[str, str] = _ZH if chinese else _EN
         self.marts = project.of_layer("marts", "exports")
-        self.domains = sorted({model.domain for model in self.marts})
+        self.groups = sorted({model.group for model in self.marts})
 
     def text(self) -> str:
         word = self.words
         lines = [f"# {word['title']}", "", word["other"], "", word["made"], "", word["how"], ""]
         lines += [f"## {word['contents']}", "", *self._contents(), ""]
-        for domain in self.domains:
-            lines += [f"## {domain}", ""]
-            meaning = self._meaning_of_group(domain)
-            lines += [meaning, ""] if meaning else []
-            for model in self._of_domain(domain):
+        for group in self.groups:
+            lines += [f"## {group}", "", self._meaning_of_group(group), ""]
+            for model in self._of_group(group):
                 lines += [*self._mart(model), ""]
+        lines += [f"## {_PUBLICATION}", "", word["publication"], "", *self._publication(), ""]
         lines += [f"## {word['metrics']}", "", word["metrics_how"], "", *self._metrics(), ""]
         lines += [f"## {word['uses']}", "", *self._exposures(), ""]
         lines += [f"## {word['behind']}", "", word["behind_how"], "", *self._behind()]
         return "\n".join(lines) + "\n"
 
-    def _of_domain(self, domain: str) -> list[Model]:
-        return [model for model in self.marts if model.domain == domain]
+    def _of_group(self, group: str) -> list[Model]:
+        return [model for model in self.marts if model.group == group]
 
     def _meaning_of_group(self, name: str) -> str:
-        """Return what the group called like a domain is about, else the group that the domain's tables are in."""
         meanings = {group.name: self._said(group.description) for group in self.project.of_kind("group")}
-        groups = [name, *(model.group for model in self._of_domain(name))]
-        return next((meanings[group] for group in groups if group in meanings), "")
+        return meanings.get(name, "")
 
     def _said(self, description: Bilingual) -> str:
         return description.zh if self.chinese else description.en
 
     def _contents(self) -> list[str]:
         rows = []
-        for domain in self.domains:
-            tables = [f"[{model.name}](#{model.name})" for model in self._of_domain(domain)]
-            rows.append([domain, self._meaning_of_group(domain), ", ".join(tables)])
+        for group in self.groups:
+            tables = [f"[{model.name}](#{model.name})" for model in self._of_group(group)]
+            rows.append([group, self._meaning_of_group(group), ", ".join(tables)])
+        rows.append([_PUBLICATION, self.words["publication"], f"[{PUBLICATION_TABLE}](#{PUBLICATION_TABLE})"])
         return _table([self.words["domain"], self.words["meaning"], self.words["tables"]], rows)
 
     def _mart(self, model: Model) -> list[str]:
+        columns = [self._column(column, *self._values(model, column)) for column in model.columns]
+        return [*self._heading(model.name, model.description), *self._facts(model), "", *self._columns(columns)]
+
+    def _publication(self) -> list[str]:
+        """Return the table that publishing writes beside the marts; dbt does not know it."""
+        columns = [
+            self._column(Column(name, column.data_type, column.text, column.not_null))
+            for name, column in PUBLICATION_COLUMNS.items()
+        ]
+        heading = self._heading(PUBLICATION_TABLE, split_languages(PUBLICATION_COMMENTS.table))
+        return [*heading, *self._columns(columns)]
+
+    def _heading(self, table: str, description: Bilingual) -> list[str]:
+        if not self.chinese:
+            return [f"### {table}", "", description.en, ""]
+        definition = [description.definition_zh, ""] if description.definition_zh else []
+        return [f"### {table}", "", f"**{description.term_zh}**", "", *definition]
+
+    def _columns(self, rows: Sequence[Sequence[str]]) -> list[str]:
         word = self.words
-        lines = [f"### {model.name}", ""]
-        if self.chinese:
-            lines += [f"**{model.description.term_zh}**", ""]
-            lines += [model.description.definition_zh, ""] if model.description.definition_zh else []
-        else:
-            lines += [model.description.en, ""]
-        lines += list(self._facts(model))
-        headers = [word["column"], word["type"], word["meaning"], *([word["definition"]] if self.chinese else [])]
-        return [*lines, "", *_table([*headers, word["values"]], [self._column(model, each) for each in model.columns])]
+        meaning = [word["meaning"], word["definition"]] if self.chinese else [word["meaning"]]
+        return _table([word["column"], word["type"], *meaning, word["values"]], rows)
 
     def _facts(self, model: Model) -> Iterator[str]:
         word, joined = self.words, self.words["and"]
@@ -201,16 +221,17 @@ class _Page:
         ]
         return [term.zh if self.chinese else term.en for term in used]
 
-    def _column(self, model: Model, column: Column) -> list[str]:
-        values = _values(model, column)
-        notes = [", ".join(f"`{value}`" for value in values)] if values else []
-        if [column.name] == model.key:
-            notes.append(self.words["unique"])
-        if column.not_null:
-            notes.append(self.words["not_null"])
+    def _column(self, column: Column, *notes: str) -> list[str]:
+        """Return the row of a column; `notes` say which values it has."""
         said = column.description
         meaning = [said.term_zh, said.definition_zh] if self.chinese else [said.en]
-        return [f"`{column.name}`", column.data_type, *meaning, self.words["then"].join(notes)]
+        not_null = [self.words["not_null"]] if column.not_null else []
+        return [f"`{column.name}`", column.data_type, *meaning, self.words["then"].join([*notes, *not_null])]
+
+    def _values(self, model: Model, column: Column) -> list[str]:
+        values = _accepted_values(model, column)
+        notes = [", ".join(f"`{value}`" for value in values)] if values else []
+        return [*notes, self.words["unique"]] if [column.name] == model.key else notes
 
     def _metrics(self) -> list[str]:
         rows = [self._labelled(item) for item in self.project.of_kind("metric")]
@@ -232,7 +253,7 @@ class _Page:
         return _table([self.words["model"], self.words["meaning"]], rows)
 
 
-def _values(model: Model, column: Column) -> list[str]:
+def _accepted_values(model: Model, column: Column) -> list[str]:
     for check in model.checks:
         if check.kind == "accepted_values" and check.column == column.name:
             return [str(value) for value in check.arguments["values"]]

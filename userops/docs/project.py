@@ -59,7 +59,6 @@ class Model:
         path: its SQL file, relative to the dbt project.
         patch_path: the YAML file that describes it, relative to the dbt project; empty without one.
         layer: first folder below models: staging, intermediate, marts or exports.
-        domain: second folder, or the first word of its name where it lies in none.
         models, sources, seeds: names of what it reads.
         tags: layers of the daily run hang on them.
     """
@@ -68,7 +67,6 @@ class Model:
     path: str
     patch_path: str
     layer: str
-    domain: str
     text: str
     columns: Sequence[Column]
     checks: Sequence[Check]
@@ -224,7 +222,7 @@ def _checks(nodes: Sequence[Mapping[str, Any]]) -> dict[str, list[Check]]:
 
 def _model(node: Mapping[str, Any], checks: Mapping[str, Sequence[Check]]) -> Model:
     own = checks.get(node["unique_id"], [])
-    layer, *folders = node["fqn"][1:-1] or [""]
+    layer = (node["fqn"][1:-1] or [""])[0]
     needs = [str(unique_id) for unique_id in node["depends_on"]["nodes"]]
     config = node["config"]
     return Model(
@@ -232,7 +230,6 @@ def _model(node: Mapping[str, Any], checks: Mapping[str, Sequence[Check]]) -> Mo
         path=node["original_file_path"],
         patch_path=str(node.get("patch_path") or "").split("://")[-1],
         layer=layer,
-        domain=folders[0] if folders else _first_word(node["name"]),
         text=node["description"],
         columns=[_column(column, own) for column in node["columns"].values()],
         checks=own,
@@ -248,11 +245,6 @@ def _model(node: Mapping[str, Any], checks: Mapping[str, Sequence[Check]]) -> Mo
         meta=config.get("meta") or {},
         hooks=json.dumps([config.get("pre-hook"), config.get("post-hook")]),
     )
-
-
-def _first_word(name: str) -> str:
-    """Return the word after the prefix: `int_identity_map` is about `identity`."""
-    return name.split("_")[1] if "_" in name else name
 
 
 def _column(column: Mapping[str, Any], checks: Sequence[Check]) -> Column:

@@ -25,7 +25,12 @@ from userops.errors import PublishDelayedError, PublishError
 from userops.postgresurl import read_postgres_url
 from userops.sqltext import identifier, literal
 from userops.warehouse.marts import Mart, TableComments
-from userops.warehouse.publication import PUBLICATION_COMMENTS, PUBLICATION_TABLE, Publication
+from userops.warehouse.publication import (
+    PUBLICATION_COLUMNS,
+    PUBLICATION_COMMENTS,
+    PUBLICATION_TABLE,
+    Publication,
+)
 
 SCHEMA = "marts"
 _NEW = "marts_new"
@@ -176,13 +181,12 @@ def _comment(cursor: Any, table: str, comments: TableComments, columns: Sequence
 
 
 def _write_publication_table(cursor: Any, publication: Publication) -> None:
-    cursor.execute(
-        f"create table {_NEW}.{PUBLICATION_TABLE} as select {literal(publication.as_of_date)} as as_of_date, "
-        f"{publication.max_batch_seq}::bigint as max_batch_seq, "
-        f"{literal(publication.model_version)}::text as model_version, "
-        f"{literal(publication.fingerprint)}::text as fingerprint"
+    selected = ", ".join(
+        f"{literal(value)}::{column.data_type} as {name}"
+        for (name, column), value in zip(PUBLICATION_COLUMNS.items(), publication.row(), strict=True)
     )
-    _comment(cursor, PUBLICATION_TABLE, PUBLICATION_COMMENTS, list(PUBLICATION_COMMENTS.columns))
+    cursor.execute(f"create table {_NEW}.{PUBLICATION_TABLE} as select {selected}")
+    _comment(cursor, PUBLICATION_TABLE, PUBLICATION_COMMENTS, list(PUBLICATION_COLUMNS))
 
 
 def _swap_schemas(connection: Any, cursor: Any) -> list[str]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from userops.warehouse.marts import TableComments
 
@@ -30,6 +31,10 @@ class Publication:
     rows: Mapping[str, int]
     fingerprint: str
 
+    def row(self) -> list[Any]:
+        """Return the row of the table, in the order of its columns."""
+        return [getattr(self, name) for name in PUBLICATION_COLUMNS]
+
     def to_json(self) -> str:
         """Return the publication as JSON text."""
         content = {
@@ -40,12 +45,42 @@ class Publication:
         return json.dumps(content, indent=2) + "\n"
 
 
+@dataclass(frozen=True)
+class PublicationColumn:
+    """One column of the table, filled from the field of `Publication` with its name."""
+
+    data_type: str
+    text: str
+    not_null: bool = True
+
+
+PUBLICATION_COLUMNS: Mapping[str, PublicationColumn] = {
+    "as_of_date": PublicationColumn(
+        "date",
+        "As-of date of the run that published: every table is the state at the end of this business date. "
+        "截止日。发布时的业务日，所有表均为该日日终状态",
+    ),
+    "max_batch_seq": PublicationColumn(
+        "bigint",
+        "Number of the last ingest batch whose rows are in the tables; 0 if nothing was ingested. "
+        "最后入湖批次号。尚无入湖时为 0",
+    ),
+    "model_version": PublicationColumn(
+        "varchar",
+        "Version of the churn model behind the warning list of this date; null if nobody was scored. "
+        "流失模型版本。当日名单所用的模型；无评分时为空",
+        not_null=False,
+    ),
+    "fingerprint": PublicationColumn(
+        "varchar",
+        "SHA-256 over all that is published: equal fingerprints mean equal content. "
+        "内容指纹。全部发布内容的 SHA-256，相同即内容相同",
+    ),
+}
 PUBLICATION_COMMENTS = TableComments(
-    "What is published here, one row. 本次发布的说明",
-    {
-        "as_of_date": "business date the tables are the state of. 统计日期",
-        "max_batch_seq": "number of the last ingest batch in them. 最后入湖批次号",
-        "model_version": "churn model behind the list of this date. 流失模型版本",
-        "fingerprint": "SHA-256 of the published content. 内容指纹",
-    },
+    "One row per publication, and only the present one is here: as of which date the other tables are. In "
+    "`marts.duckdb` and in PostgreSQL, but not among the Parquet files. "
+    "本次发布。每次发布一行，仅保留当前一次；说明其余各表的截止日。存在于 `marts.duckdb` 与 PostgreSQL，"
+    "不在 Parquet 文件之列。",
+    {name: column.text for name, column in PUBLICATION_COLUMNS.items()},
 )

@@ -41,6 +41,7 @@ from userops.sqltext import identifier, literal
 from userops.steps import StepContext, StepReport
 from userops.warehouse.marts import Mart, TableComments, read_marts
 from userops.warehouse.publication import (
+    PUBLICATION_COLUMNS,
     PUBLICATION_COMMENTS,
     PUBLICATION_TABLE,
     Publication,
@@ -265,10 +266,9 @@ def _comment(connection: duckdb.DuckDBPyConnection, table: str, comments: TableC
 
 
 def _write_publication_table(connection: duckdb.DuckDBPyConnection, publication: Publication) -> None:
+    selected = ", ".join(f"?::{column.data_type} as {name}" for name, column in PUBLICATION_COLUMNS.items())
     connection.execute(
-        f"create table published.{identifier(PUBLICATION_TABLE)} as select ?::date as as_of_date, "
-        "?::bigint as max_batch_seq, ?::varchar as model_version, ?::varchar as fingerprint",
-        [publication.as_of_date, publication.max_batch_seq, publication.model_version, publication.fingerprint],
+        f"create table published.{identifier(PUBLICATION_TABLE)} as select {selected}", publication.row()
     )
     _comment(connection, PUBLICATION_TABLE, PUBLICATION_COMMENTS)
 

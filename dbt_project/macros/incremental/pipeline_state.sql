@@ -14,7 +14,7 @@
     order_rebuilds, rebuilt_orders  the same of models by order.
     credited_identities  the identities int_events was built with.
     counted_days   the users' active days and channels int_retention_returns was built with, see macros/retention.sql.
-    funnel_users   the users' segments agg_funnel_conversion was built with, see macros/funnel.sql.
+    funnel_users   the users' segments agg_funnel_conversion was built with, see macros/funnel/conversion.sql.
     passed_tests   per data test of an incremental model: the last rebuild in the model's log that it has passed on.
     dates_to_list  per model: the list dates its latest run had to write, see macros/outreach.sql.
 
@@ -74,8 +74,8 @@
 {% endmacro %}
 
 
-{# Pre-hook: write down which dates this run is about to rebuild. Before the build, because some reasons to rebuild
-   (a stored row that disagrees with its input) are gone after it. #}
+{# Pre-hook: log the dates this run is about to rebuild. Before the build, because some reasons to rebuild (a stored
+   row that disagrees with its input) can no longer be seen after it. #}
 {% macro log_rebuilt_dates() %}
     {% if execute %}
         {%- set dates = touched_dates() -%}
@@ -129,7 +129,7 @@
 {% endmacro %}
 
 
-{# Post-hook: everything the inputs held at this moment has been taken in. #}
+{# Post-hook: save how far each input has been taken in. #}
 {% macro save_watermarks() %}
     {% if execute %}
         {%- set definition = model_definition() -%}
@@ -156,10 +156,10 @@
 {%- endmacro %}
 
 
-{# A fingerprint of all that shapes a stored row besides the data: if it changes, stored rows are out of date. The
-   macros have one of their own (`macros_fingerprint`), because a model's text does not change with them. Of the event
-   taxonomy only what int_events reads counts: a mended label changes no row. Further settings a model depends on are
-   named in its meta, whole or by their path: `settings: [lifecycle, churn.lead_days]`. #}
+{# A fingerprint of everything besides the data that shapes stored rows: when it changes, stored rows are out of date.
+   Macros have a fingerprint of their own (`macros_fingerprint`), as they are not part of a model's text. Of the event
+   taxonomy only what int_events reads counts, so that a corrected label rebuilds nothing. Settings that a model
+   depends on are named in its meta, as a section or by their path: `settings: [lifecycle, churn.lead_days]`. #}
 {% macro model_definition() %}
     {{ return(found_once("definition", find_model_definition)) }}
 {% endmacro %}

@@ -10,7 +10,7 @@
     rebuilt by. Tests of other models, and the project's own tests of whole tables, look at every row.
 #}
 
-{# Condition that keeps the rows of the tested model which this test has not passed on yet. #}
+{# Condition on a row of the tested model: this test has not passed on it yet. #}
 {% macro not_yet_tested() -%}
     {%- set tested = graph.nodes.get(model.attached_node) if execute and flags.WHICH in ["build", "test"] else none -%}
     {%- if not tested or tested.config.get("incremental_strategy") not in rebuild_logs() -%}
@@ -52,7 +52,7 @@
 {%- endmacro %}
 
 
-{# On-run-end: what each passed test of an incremental model has looked at is everything rebuilt so far. #}
+{# On-run-end: record that each passed test of an incremental model has looked at everything rebuilt so far. #}
 {% macro remember_passed_tests(results) %}
     {% set passed = {} %}
     {% for result in results or [] if result.status == "pass" and result.node.resource_type == "test" %}

@@ -8,11 +8,10 @@
           follows: ["lake:events"]         an entity of the lake, or the name of another incremental model
           stale_dates: reconverted_dates   (optional) a macro giving a query for further dates
 
-    Touched are: the dates of batches newer than the model's watermark (lake; a batch that is retired has its dates there
-    again, with the number of its retirement) or rebuilt upstream since (models), the dates between the last as-of date
-    and this one, and the stale dates. The list is fetched while the model is being
-    compiled and written into its SQL as literal dates, because only literals let the engine skip the Parquet
-    folders of all other dates.
+    Touched are: the dates of batches newer than the model's watermark (lake; a retired batch has its dates there
+    again, under the number of its retirement), the dates rebuilt upstream since (models), the dates between the last
+    as-of date and this one, and the stale dates. The list is fetched while the model is compiled and written into its
+    SQL as literal dates, because only literals let the engine skip the Parquet folders of all other dates.
 
     Everything is rebuilt (none instead of a list) on a first or full-refresh run, when more than
     `max_touched_dates` are touched, when the lake was started anew, and when the model's own SQL, the event taxonomy
@@ -28,8 +27,8 @@
 
 
 {#
-    What `find` returns, looked for once for a node and then kept: every condition and hook of a model asks for the same
-    dates and users, first while it is compiled and then while it is run. They are kept in what both share, the node's
+    What `find` returns, computed once per node and then kept: all conditions and hooks of a model need the same dates
+    and users, first while it is compiled and then while it is run. They are kept in what both phases share, the node's
     entry in the graph. Nothing they depend on changes before the watermarks are saved.
 #}
 {% macro found_once(name, find) %}
@@ -147,7 +146,7 @@
 {% endmacro %}
 
 
-{# Condition that keeps the rows this run has to build: the touched dates, or everything up to the as-of date. #}
+{# Condition on a row: this run builds it. True of the touched dates, or of everything up to the as-of date. #}
 {% macro in_touched_dates(business_date) %}
     {%- set dates = touched_dates() -%}
     {%- if dates is none -%}
@@ -162,7 +161,7 @@
 {% endmacro %}
 
 
-{# Incremental strategy `touched_dates`: the dates just logged by the pre-hook go, what was built for them comes. #}
+{# Incremental strategy `touched_dates`: replace the dates that the pre-hook has logged by what was built for them. #}
 {% macro get_incremental_touched_dates_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
     {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}

@@ -84,7 +84,7 @@
 {% endmacro %}
 
 
-{# Pre-hook: write down which users, or orders, this run is about to rebuild. #}
+{# Pre-hook: log the users, or orders, that this run is about to rebuild. #}
 {% macro log_rebuilt_keys() %}
     {% if execute %}
         {%- set everything = rebuilds_everything() -%}
@@ -127,13 +127,13 @@
 {%- endmacro %}
 
 
-{# Condition that keeps the rows of the users this run rebuilds. #}
+{# Condition: this run rebuilds the rows of the user. #}
 {% macro in_touched_users(user_column) -%}
     {{ in_touched_keys(user_column) }}
 {%- endmacro %}
 
 
-{# Condition that keeps the rows of the orders this run rebuilds. #}
+{# Condition: this run rebuilds the rows of the order. #}
 {% macro in_touched_orders(order_column) -%}
     {{ in_touched_keys(order_column) }}
 {%- endmacro %}
@@ -152,8 +152,8 @@
 {%- endmacro %}
 
 
-{# Query of the users this run rebuilds, each with the first business date on which their rows may differ from before: long
-   past where it is not known. #}
+{# Query of the users this run rebuilds: user_id and changed_from, the first business date on which the user's rows may
+   differ from before (a date long past where it is not known). #}
 {% macro users_being_rebuilt() -%}
     select
         user_id,
@@ -165,7 +165,8 @@
 {%- endmacro %}
 
 
-{# Incremental strategy `touched_users`: the rows of the users just logged go, what was built for them comes. #}
+{# Incremental strategy `touched_users`: replace the rows of the users that the pre-hook has logged by what was built
+   for them. #}
 {% macro get_incremental_touched_users_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
     {%- set meta = config.get("meta", {}) -%}
@@ -185,7 +186,7 @@
 {% endmacro %}
 
 
-{# Write down dates of a model by user in the log of dates. #}
+{# Log dates of a model by user, in the log of dates. #}
 {% macro log_dates_of_changed_rows(dates) %}
     insert into pipeline_state.rebuilt_dates (model_name, rebuild, business_date)
     select distinct

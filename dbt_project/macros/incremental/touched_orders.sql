@@ -13,7 +13,7 @@
     them lie on one date.
 #}
 
-{# Orders that int_exported_orders has to rebuild. #}
+{# Query of the orders that int_exported_orders has to rebuild. #}
 {% macro touched_exported_orders() -%}
     select order_id
     from {{ ref("stg_order_versions") }}
@@ -53,7 +53,7 @@
 {%- endmacro %}
 
 
-{# Orders whose lines int_order_lines has to rebuild, beside those that int_exported_orders has rebuilt. #}
+{# Query of the orders whose lines int_order_lines rebuilds besides those that int_exported_orders has rebuilt. #}
 {% macro touched_orders_of_lines() -%}
     select order_id
     from {{ ref("stg_order_items") }}
@@ -82,7 +82,7 @@
 {%- endmacro %}
 
 
-{# Orders with amounts of this model that were converted at another rate than the one that counts now. #}
+{# Query of the orders with amounts in this model that were converted at a rate that has changed since. #}
 {% macro reconverted_orders(price_date) -%}
     select stored.order_id
     from {{ this }} as stored
@@ -93,7 +93,7 @@
 {%- endmacro %}
 
 
-{# Orders that fct_orders holds as another user's than the one their buyer's account belongs to now. #}
+{# Query of the orders in fct_orders whose buyer's account belongs to another user now. #}
 {% macro orders_of_other_buyers() -%}
     select stored.order_id
     from {{ this }} as stored
@@ -103,14 +103,15 @@
 {%- endmacro %}
 
 
-{# Condition that keeps the rows of all touched dates, also of those after the as-of date. #}
+{# Condition: the date is touched, be it before or after the as-of date. #}
 {% macro on_touched_dates(business_date) -%}
     {%- set dates = touched_dates() -%}
     {{ business_date ~ " in (" ~ date_literals(dates) ~ ")" if dates else "false" }}
 {%- endmacro %}
 
 
-{# Condition: the row's batch is new since this model's last run, or its date came with the as-of date. #}
+{# Condition: the row's batch is newer than this model's last run, or its date has only now been reached by the as-of
+   date. #}
 {% macro came_since(input_name, batch_id, business_date) -%}
     (
         {{ batch_id }} in (
@@ -125,7 +126,7 @@
 {%- endmacro %}
 
 
-{# Query of the dates of the batches that were taken back since this model's last run. #}
+{# Query of the dates of the batches retired since this model's last run. #}
 {% macro dates_with_losses(input_name) -%}
     select dates.event_date
     from {{ ref("stg_ingest_batch_dates") }} as dates
@@ -137,7 +138,8 @@
 {%- endmacro %}
 
 
-{# Incremental strategy `touched_orders`: the rows of the orders just logged go, what was built for them comes. #}
+{# Incremental strategy `touched_orders`: replace the rows of the orders that the pre-hook has logged by what was built
+   for them. #}
 {% macro get_incremental_touched_orders_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
     {%- set columns = get_quoted_csv(arg_dict["dest_columns"] | map(attribute="name")) -%}

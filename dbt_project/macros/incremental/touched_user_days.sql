@@ -61,8 +61,8 @@
 {%- endmacro %}
 
 
-{# Condition that keeps the rows of the user days just logged; empty when this run has none. The dates are written down
-   as literals, too, because only literals let the engine skip all others. #}
+{# Condition: this run rebuilds the user day; empty when it rebuilds none. The dates are in it as literals, too,
+   because only literals let the engine skip all others. #}
 {% macro in_user_days(business_date, user_column) -%}
     {%- set dates = dates_of_touched_user_days() -%}
     {%- if dates -%}
@@ -82,7 +82,7 @@
 {%- endmacro %}
 
 
-{# Condition that keeps the rows this run has to build: the touched dates and the touched user days, or everything up to
+{# Condition on a row: this run builds it. True of the touched dates and the touched user days, or of everything up to
    the as-of date. #}
 {% macro in_touched_user_days(business_date, user_column) -%}
     {%- set user_days = in_user_days(business_date, user_column) -%}
@@ -100,7 +100,7 @@
 {%- endmacro %}
 
 
-{# The users whose days are rebuilt, in the log of users. #}
+{# Log the users whose days are rebuilt, in the log of users. #}
 {% macro log_users_of_user_days() %}
     insert into pipeline_state.rebuilt_users (model_name, rebuild, user_id, changed_from)
     select '{{ this.identifier }}', {{ last_rebuild() }}, user_id, min(business_date)

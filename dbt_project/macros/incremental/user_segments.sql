@@ -1,4 +1,4 @@
-{# What int_user_segments holds, of now: its rows, and what its stored rows are compared with. #}
+{# Query of the rows int_user_segments should have now: its stored rows are compared with them, then replaced. #}
 {% macro current_user_segments() -%}
     select
         activity.user_id,
@@ -11,10 +11,10 @@
 
 
 {#
-    Pre-hook of int_user_segments: write down, as rebuilt dates, those whose sessions count for a user otherwise than they
-    did. Of a user whose first session moved these are its dates, before and after; of one who was won by another channel
-    than it seemed, all dates with a session. (Users who are new here have sessions on rebuilt dates only. What counts
-    active days looks at users.)
+    Pre-hook of int_user_segments: log, as rebuilt dates, the dates whose sessions now count differently. If the first
+    session of a user has moved, these are its old and its new date; if the user's acquisition channel has changed, all
+    dates with a session. New users need no entry, as all their sessions are on rebuilt dates; models of active days
+    follow the users instead.
 #}
 {% macro log_dates_of_changed_users() %}
     {% if execute %}

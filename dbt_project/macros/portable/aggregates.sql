@@ -28,34 +28,6 @@
 {%- endmacro %}
 
 
-{# Aggregate: the list of a group's values, in no order. #}
-{% macro list_of_values(expression) -%}
-    {{ return(adapter.dispatch("list_of_values", "userops")(expression)) }}
-{%- endmacro %}
-
-{% macro default__list_of_values(expression) -%}
-    collect_list({{ expression }})
-{%- endmacro %}
-
-{% macro duckdb__list_of_values(expression) -%}
-    list({{ expression }})
-{%- endmacro %}
-
-
-{# In a select list: one row for each element of a list. #}
-{% macro elements(list_expression) -%}
-    {{ return(adapter.dispatch("elements", "userops")(list_expression)) }}
-{%- endmacro %}
-
-{% macro default__elements(list_expression) -%}
-    explode({{ list_expression }})
-{%- endmacro %}
-
-{% macro duckdb__elements(list_expression) -%}
-    unnest({{ list_expression }})
-{%- endmacro %}
-
-
 {#
     Aggregate: how many different texts a group has, nulls left out. For many small groups, where an engine's own count of
     different values keeps every group's values in one large table.

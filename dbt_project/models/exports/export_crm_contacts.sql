@@ -1,6 +1,6 @@
 with
 
--- in order, so that the text is the same as long as the tags are
+-- sorted, so that the text changes only when the tags do
 tags_of_users as (
 
     select
@@ -11,7 +11,7 @@ tags_of_users as (
 
 ),
 
--- users held out at random are not handed to anybody
+-- users held out at random are left out: nobody may contact them
 listed_users as (
 
     select
@@ -38,7 +38,7 @@ listed_users as (
 
 ),
 
--- the warning list comes first where somebody was put on both by hand
+-- a user put on both lists by hand is called for the warning list
 calls as (
 
     select

@@ -46,7 +46,7 @@ events as (
 
     union all
 
-    -- events of devices and accounts that changed hands are as they were; only the person is another one
+    -- events of devices and accounts whose person has changed: all else about them is as stored
     select
         event_date,
         event_id,

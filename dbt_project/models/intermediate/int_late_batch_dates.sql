@@ -10,7 +10,7 @@ batches as (
 
 ),
 
--- of batches taken before their run was written down nothing can be said, and they are what came first
+-- A source with batches from before runs were recorded was loaded first by a run nobody knows: no first load date.
 first_loads as (
 
     select

@@ -1,5 +1,6 @@
 {#-
-    What late events changed is looked up once, after the run that brought them, in the files of the dates they fell on.
+    Sessions that late events changed are looked up once, right after the run that brought the events, and only in the
+    files of the dates the events fall on.
 -#}
 {{
     config(

@@ -42,7 +42,7 @@ exported_lines as (
 
     union all
 
-    -- lines of other dates are as they were; only what their order says may be another thing
+    -- lines of other dates have not changed, but what they take from their order may have
     select
         line_id,
         event_date,
@@ -65,7 +65,7 @@ exported_lines as (
 
 ),
 
--- a line that says neither when nor in which currency means what its order says
+-- a line without a time or a currency of its own has those of its order
 lines as (
 
     select

@@ -1,4 +1,4 @@
--- cancelled orders count for nothing; refund invoices count as money, and only purchases make an active day
+-- Days with a purchase. Refund invoices of such a day count in its amounts, cancelled orders in nothing.
 select
     user_id,
     order_date as activity_date,

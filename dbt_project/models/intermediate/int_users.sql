@@ -1,4 +1,4 @@
--- profiles of accounts that are one person: the person's own profile counts, else the newest
+-- of accounts that are one person, the profile of the account whose id the person has counts, else the newest
 with
 
 profiles as (

@@ -1,6 +1,7 @@
 {#-
-    A touch that was sent and then clicked may come as two rows of one id, both with the time of sending: what came of it is
-    the furthest. Rows with another date or, without an id in the export, another outcome are touches of their own.
+    A touch that was sent and then clicked may come as two rows with one id, both with the time of sending: its outcome is
+    the one further on. Rows with another date are touches of their own; so are, where the export has no ids, rows with
+    another outcome.
 -#}
 {%- set touches_with_progress -%}
     (

@@ -1,6 +1,6 @@
 {#-
-    Looked for once per date and kept: looking for them in all of history whenever events are read would cost more than
-    anything else of a day.
+    Searched once per date, and kept: searching the whole history each time that events are read would cost more than
+    all else a daily run does.
 -#}
 {{
     config(

@@ -18,6 +18,7 @@ import pytest
 from userops.config import Settings
 from userops.errors import BuildError, PublishDelayedError, PublishError
 from userops.steps import StepContext
+from userops.warehouse.publication import PUBLICATION_COLUMNS
 from userops.warehouse.publish import publish
 
 Rebuild = Callable[..., None]
@@ -298,6 +299,11 @@ def test_a_publication_describes_itself(context: StepContext) -> None:
     described = json.loads((context.settings.paths.published / "current" / "publication.json").read_text())
     assert described["as_of_date"] == "2024-06-30"
     assert described["rows"] == {"export_churn_warning_list": 9, "fct_churn_scores": 1, "fct_orders": 1000}
+    with closing(duckdb.connect(str(context.settings.paths.published_duckdb), read_only=True)) as connection:
+        columns = connection.execute("describe _publication").fetchall()
+    assert {name: kind.lower() for name, kind, *_ in columns} == {
+        name: column.data_type for name, column in PUBLICATION_COLUMNS.items()
+    }
 
 
 def test_without_a_warehouse_nothing_is_published(settings: Settings) -> None:

@@ -156,5 +156,5 @@ def test_the_fingerprint_changes_with_a_definition_and_with_nothing_else(setting
 def test_the_shipped_file_is_valid_and_the_widest_table_holds_it():
     funnels = load_funnels(load_settings(config=PROJECT_ROOT / "config"))
     assert {funnel.order for funnel in funnels} == {"ordered", "strict", "any"}
-    macro = (PROJECT_ROOT / "dbt_project" / "macros" / "funnel.sql").read_text(encoding="utf-8")
+    macro = (PROJECT_ROOT / "dbt_project" / "macros" / "funnel" / "definitions.sql").read_text(encoding="utf-8")
     assert f"funnel_step_columns() %}}{{{{ return({MAX_STEPS}) }}}}" in macro

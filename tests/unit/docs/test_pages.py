@@ -12,6 +12,7 @@ from userops.docs.lineage import lineage_diagram
 from userops.docs.pages import check_pages, dictionaries, readmes, write_pages
 from userops.docs.project import Project, read_manifest
 from userops.errors import ConfigError
+from userops.warehouse.publication import PUBLICATION_COLUMNS
 
 GLOSSARY = "| English | 中文 | meaning |\n|---|---|---|\n| business date | 业务日 | day |\n| new | 新手期 | first |\n"
 PLACE = "# Title\n<!-- lineage: written by `userops docs lineage` -->\n<!-- lineage: end -->\nrest\n"
@@ -50,6 +51,26 @@ def test_chinese_page_has_term_grain_and_definition_in_chinese(project: Project)
     assert "| `orders_per_day` | varchar | 日均订单数 | 订单数÷天数；无活跃日为空 |  |\n" in page
     assert "| `users` | Users 用户数 | 用户数。含访客 |\n" in page
     assert "One row per" not in page
+
+
+def test_pages_have_the_table_that_publishing_writes(project: Project) -> None:
+    english, chinese = (dictionary_page(project, [], chinese=chinese) for chinese in (False, True))
+    for name, column in PUBLICATION_COLUMNS.items():
+        assert f"| `{name}` | {column.data_type} | " in english
+        assert f"| `{name}` | {column.data_type} | " in chinese
+    assert "| publication | What is published, and as of which date. | [_publication](#_publication) |\n" in english
+    assert "### _publication\n\nOne row per publication, " in english
+    assert "### _publication\n\n**本次发布**\n\n每次发布一行" in chinese
+    assert "| `model_version` | varchar | 流失模型版本 | 当日名单所用的模型；无评分时为空 |  |\n" in chinese
+    assert "| `max_batch_seq` | bigint | 最后入湖批次号 | 尚无入湖时为 0 | 非空 |\n" in chinese
+
+
+def test_tables_of_one_group_stand_in_one_section(project: Project) -> None:
+    manifest = good_manifest()
+    manifest["nodes"]["model.userops.export_users"] = model("export_users", "exports", ["model.userops.dim_users"])
+    page = dictionary_page(read_manifest(manifest), [], chinese=False)
+    tables = ", ".join(f"[{name}](#{name})" for name in ("agg_users", "dim_users", "export_users"))
+    assert f"| users | Users. | {tables} |\n" in page
 
 
 def test_pages_do_not_depend_on_the_order_of_the_manifest(project: Project) -> None:

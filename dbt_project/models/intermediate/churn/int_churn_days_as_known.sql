@@ -1,4 +1,4 @@
-{#- Who an anonymous day belongs to is what the links up to the observation date say (int_churn_identities). -#}
+{#- An anonymous day belongs to whom the links up to the observation date say (int_churn_identities). -#}
 with
 
 observation_dates as (

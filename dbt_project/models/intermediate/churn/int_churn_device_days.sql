@@ -1,6 +1,6 @@
 {#-
-    Who an anonymous event belongs to is learnt later, at a login; so this model keeps the login as it stood in the
-    event, and int_churn_features decides with the sightings up to each observation date.
+    Whose an anonymous event is may become known later, at a login. This model therefore keeps the login as it stands in
+    the event, and int_churn_days_as_known decides for each observation date by the links known on that date.
 -#}
 {{
     config(

@@ -1,8 +1,11 @@
 {#-
-    One model for training and for scoring: `feature_dates` says which observation dates are (re)built.
-    Point in time: event days count from their own date on, a device belongs to whom the links up to the observation
-    date say (int_churn_identities), order amounts count from the date they became known on (int_churn_order_ledger). Nothing else
-    is read: no profile attribute, no "current" figure of a user.
+    One model for training and for scoring; `feature_dates` are the observation dates it builds (again).
+
+    Point in time: only what was known on the observation date counts. Event days count from their own date on; a
+    device belongs to whom the links up to that date say (int_churn_identities); order amounts count from the date on
+    which they became known (int_churn_order_ledger). Nothing else is read: no attribute of a profile, no current figure
+    of a user.
+
     Sums are over integers and decimals, so that the same input gives the same bytes.
 -#}
 {%- set active_window = var('churn')['active_window_days'] -%}

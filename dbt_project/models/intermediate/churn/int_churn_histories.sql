@@ -1,4 +1,4 @@
-{#- Everybody counts, not only who is still active: fitted on survivors alone, nobody would ever seem to leave. -#}
+{#- Users who are no longer active are in here too: a model fitted on survivors alone would expect nobody to leave. -#}
 with
 
 user_histories as (

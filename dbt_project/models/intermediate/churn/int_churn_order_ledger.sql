@@ -94,7 +94,7 @@ orderless_lines as (
 
 ),
 
--- who the buyer is does not change with later lines; before the first line with one, the order is nobody's
+-- an order has the buyer of its earliest line that names one, and is known only from that line's date on
 line_buyers as (
 
     select

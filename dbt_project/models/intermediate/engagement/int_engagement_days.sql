@@ -1,10 +1,10 @@
 {{ config(materialized="table") }}
-{#- segments a user may have several of: there the active day before in the same one counts -#}
+{#- A user can change channel and device: there the previous active day in the same segment counts. -#}
 {%- set days_since_in_segment = {"channel": "days_since_channel", "device": "days_since_device"} %}
 
 with
 
--- days before that are further away than the window, or unknown, are all the same
+-- it makes no difference how far beyond the window the previous active day lies, or whether there is one
 active_days as (
 
     select
@@ -26,7 +26,7 @@ active_days as (
 
 ),
 
--- far fewer rows than user days, from which each segment is then counted
+-- every segment is counted from these, which are far fewer rows than user days
 alike_days as (
 
     select

@@ -8,7 +8,8 @@
         post_hook="{{ save_watermarks() }}",
     )
 }}
-{#- which visitors are counted for a segment: a user is won by one channel, so those by channel are all there are -#}
+{#- Visitors of a segment type are counted by an attribute. A user has a single acquisition channel, so the visitors of
+    all acquisition channels together are everybody, once. -#}
 {%- set visitors_counted_by = {} %}
 {%- for segment_type in engagement_segment_types() %}
 {%- do visitors_counted_by.update({segment_type: "acquisition_channel" if segment_type == "all" else segment_type}) %}
@@ -36,7 +37,7 @@ sessions as (
 
 ),
 
--- far fewer rows than sessions, from which each segment is then counted
+-- every segment is counted from these, which are far fewer rows than sessions
 alike_sessions as (
 
     select

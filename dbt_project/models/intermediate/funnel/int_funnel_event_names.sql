@@ -16,7 +16,7 @@ funnels as (
 
 ),
 
--- numbers what an event can do: first its steps, then the gaps between two steps that it may not fall into
+-- one row per step that an event fulfils, and per step after which it ends an attempt
 roles as (
 
     select

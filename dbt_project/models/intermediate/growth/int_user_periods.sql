@@ -25,7 +25,7 @@ active_days as (
 
 ),
 
--- a user has one row per active day already
+-- active days are one row per user and day already
 days as (
 
     select
@@ -53,7 +53,7 @@ days as (
 
 {% endfor -%}
 
--- of the active days before and after those of a period, only such count as lie outside it
+-- the previous and next active day count only where they lie outside the period
 periods as (
 
     {% for grain in grains %}

@@ -50,7 +50,7 @@ active_days as (
 ),
 
 {% for part in parts_of_days -%}
--- only where a user changes the {{ part }}, the last day with the same one is not the day before
+-- only next to a change of {{ part }} can the previous day with the same one be another than the previous active day
 changes_of_{{ part }} as (
 
     select
@@ -100,7 +100,7 @@ gaps as (
 
 ),
 
--- being away is not a rhythm: a gap long enough to be a churn says nothing about the usual one
+-- usual gaps leave out those longer than a churn: having been away says nothing about how often a user comes
 gaps_so_far as (
 
     select

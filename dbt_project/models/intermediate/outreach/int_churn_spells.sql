@@ -24,7 +24,7 @@ habits as (
 
 ),
 
--- a refund makes no active day: what is given back before the silence is a churn counts, too
+-- refunds make no active day, so those between the last active day and the churn are subtracted, too
 net_revenues as (
 
     select

@@ -2,7 +2,7 @@
 
 with
 
--- silences that were a churn by then, and how they had ended by then
+-- silences that counted as a churn by the date; a return after the date is not known yet
 known_spells as (
 
     select

@@ -77,7 +77,7 @@ profile_versions as (
 
 ),
 
--- the profile as it was then: a consent given or taken back later changes no earlier list
+-- the profile as of the list's date: a consent given or withdrawn later does not change the list
 profiles as (
 
     select
@@ -123,7 +123,7 @@ consents as (
 
 ),
 
--- settled on the day it was resolved, or else on the day its last version was written
+-- a complaint is settled when it was resolved, or else when the version with its closed status was written
 complaints as (
 
     select

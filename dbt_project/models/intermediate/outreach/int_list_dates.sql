@@ -14,7 +14,7 @@ dates as (
 
 ),
 
--- how often people usually come, for those who came too seldom to have a rhythm of their own
+-- the usual gap of everybody, for users with too few active days to have one of their own
 rhythms as (
 
     select

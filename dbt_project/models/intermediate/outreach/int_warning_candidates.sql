@@ -20,7 +20,7 @@ decisions as (
 
 ),
 
--- somebody listed stays for some days below the threshold: one good day is no recovery
+-- a listed user may stay for some days below the threshold: one good day is no recovery
 lately as (
 
     select
@@ -52,7 +52,7 @@ lately as (
 
 ),
 
--- of each user the last active day that the date knows of
+-- with each user's last active day as known on the date
 rhythms as (
 
     select

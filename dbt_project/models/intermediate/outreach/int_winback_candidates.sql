@@ -21,7 +21,7 @@ steps as (
 
 ),
 
--- everybody who was silent long enough for a step, and for whom it is known whether they came back in time
+-- silences that lasted up to a step, and for which it is known by now whether the user came back in time
 exposures as (
 
     select
@@ -47,7 +47,7 @@ exposures as (
 
 ),
 
--- where nothing is known yet, one in ten
+-- return rate of everybody; it starts from one return in ten silences, which soon weighs little
 overall as (
 
     select
@@ -159,7 +159,7 @@ rated as (
 
 ),
 
--- a small group says little by itself: it is pulled towards the larger group that it is part of
+-- the rate of a small group is uncertain, so it is pulled towards that of the larger group around it
 step_rates as (
 
     select
@@ -203,7 +203,7 @@ select
     rates.user_value,
     rates.return_probability * rates.user_value as expected_value,
     rates.value_tier,
-    -- while the warning list may have them, they are not lost
+    -- a user whom the warning list may still hold is not lost yet
     rates.user_value > 0
     and (
         rates.days_silent >= {{ var("churn").active_window_days }}

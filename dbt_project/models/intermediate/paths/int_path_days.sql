@@ -50,7 +50,7 @@ sessions as (
 
 ),
 
--- sessions of one day either have an id of the export, or lie one after the other
+-- An event belongs to the session with its exported id. Sessions without one do not overlap, so there the time decides.
 steps_in_sessions as (
 
     select

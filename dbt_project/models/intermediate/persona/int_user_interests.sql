@@ -9,7 +9,7 @@ last_days as (
 
 ),
 
--- lines of cancelled orders count too: the interest was there
+-- cancelled orders count, too: they show the same interest
 bought_lines as (
 
     select
@@ -58,7 +58,7 @@ category_scores as (
 
 ),
 
--- all traces of a user decay by the same factor from one day to the next: shares do not depend on the day
+-- shares do not depend on the date they are computed on, as all of a user's traces decay by the same factor per day
 ranked as (
 
     select

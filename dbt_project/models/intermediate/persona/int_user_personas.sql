@@ -79,7 +79,7 @@ consumption as (
 
 ),
 
--- quintiles of those who ever bought, 5 the best; equal users are told apart by the next figure, at last by their id
+-- quintiles of everybody who ever bought, 5 the best; ties are broken by the other figure, then by user id
 rfm_scores as (
 
     select
@@ -190,7 +190,7 @@ select
     cast(coalesce(behaviour.interactions, 0) as bigint) as interactions,
     cast(coalesce(behaviour.contributions, 0) as bigint) as contributions,
 
-    -- roles overlap and follow behaviour; selling and moderating may happen where no event tells of it
+    -- roles overlap; selling and moderating may leave no event, so there the role of the profile counts, too
     users.roles,
     users.orders > 0 as is_buyer,
     sellers.user_id is not null or {{ has_role("users.roles", "seller") }} as is_seller,

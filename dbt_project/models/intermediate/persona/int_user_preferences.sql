@@ -34,7 +34,7 @@ last_days as (
 
 ),
 
--- the window ends with the user's own last active day, so the habits of a silent user stay what they were
+-- the window ends with the user's own last active day, so that habits do not fade while a user is silent
 days_in_window as (
 
     select user_days.*
@@ -45,7 +45,7 @@ days_in_window as (
 
 ),
 
--- a day on which only the shop's till saw the user is a visit too
+-- sessions, and days with purchases but no session, such as those in a shop
 visits as (
 
     select
@@ -86,7 +86,7 @@ means_used as (
 
 ),
 
--- what a user shows on most days or in most visits is preferred; ties go to the first in order
+-- preferred is what most days or visits have; ties go to the first in alphabetical order
 channels as (
 
     select
@@ -173,7 +173,7 @@ dayparts as (
 
 ),
 
--- all gaps count, as they do on the lists; those behind the thresholds of stages are others
+-- the mean of all gaps, as on the lists; thresholds of lifecycle stages leave out gaps as long as a churn
 rhythm as (
 
     select

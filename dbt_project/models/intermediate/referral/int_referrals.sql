@@ -1,4 +1,4 @@
--- nobody invites themselves, as two accounts of one person seem to, and nobody is invited by an id that is no user
+-- without referrers that are no user, and without two accounts of one person that invited each other
 select
     invited.user_id,
     invited.referrer_user_id,

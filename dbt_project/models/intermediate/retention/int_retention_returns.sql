@@ -37,7 +37,7 @@ counted_days as (
 
 ),
 
--- what the stored counts hold of the touched users goes, what is so now comes
+-- touched users are counted out (-1) as the stored counts have them, and counted in (1) as they are now
 periods as (
 
     select
@@ -84,8 +84,8 @@ periods as {{ not_materialized() }} (
 ),
 
 {% endif -%}
--- everybody active in a period meets each of their own earlier periods that is still followed; what was before a user's
--- first change is as it was
+-- Each period in which a user is active is paired with each earlier one of the same user that is still followed. Pairs
+-- before a user's first change are as they were.
 {% for grain, last_number in retention_grains() -%}
 returns_by_{{ grain }} as (
 

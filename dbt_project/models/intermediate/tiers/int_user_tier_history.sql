@@ -31,7 +31,7 @@ calendar as (
 
 ),
 
--- in which windows of which judged dates a calendar date lies
+-- for each calendar date, the windows of judged dates that it lies in
 windows as (
 
     select
@@ -45,7 +45,7 @@ windows as (
 
 ),
 
--- the order makes no difference to the sums, but puts the days of a user together, where they are summed up faster
+-- sorted for speed only: sums are faster where the days of a user stand together
 user_days as (
 
     select
@@ -65,7 +65,7 @@ user_days as (
 
 ),
 
--- what users did within the windows of the judged dates
+-- what users did in the windows of each judged date
 behaviour as (
 
     select
@@ -120,7 +120,7 @@ revenue_limits as (
 
 ),
 
--- sellers are ranked among the users: a shop id that is no user takes nobody's place
+-- sellers are ranked among users, so orders of a seller id that is no user are left out
 sold_orders as (
 
     select
@@ -170,7 +170,7 @@ numbered_purchases as (
 
 ),
 
--- how loyal a buyer is depends on a few purchases only: their dates answer for every judged date
+-- the dates of three purchases decide the buyer tier on every judged date
 buyers as (
 
     select
@@ -202,7 +202,7 @@ moderation as (
 
 {%- do measures.append("moderation") %}
 {% endif %}
--- everybody is judged from their first trace on; without a dated one, at the as-of date only
+-- users are judged from their first trace on; users without a dated trace at the as-of date only
 measured_users as (
 
     select

@@ -28,7 +28,7 @@ active_days as (
 
 ),
 
--- a session need not make an active day: a login alone is none
+-- apart from active days: a session with nothing but a login makes no active day
 sessions as (
 
     select

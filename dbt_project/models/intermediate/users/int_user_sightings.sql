@@ -1,4 +1,4 @@
--- everybody who left a trace, and when: the first trace at all, and the first under the user's own name
+-- everybody who left a trace, with the date of the first one and of the first one under a user id
 with
 
 session_sightings as (
@@ -35,7 +35,7 @@ registrations as (
 
 ),
 
--- users that links tell of; one that only undated links name is identified from its first trace on
+-- users named by identity links; one named only by links without a date counts as identified from the first trace on
 linked_users as (
 
     select

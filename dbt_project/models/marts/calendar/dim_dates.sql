@@ -1,6 +1,6 @@
 with
 
--- Days that anything in the marts may carry; a touch or a rating may be older than the user's first trace.
+-- the range of all dates in the marts; a touch or a rating may be older than the first trace of its user
 first_days as (
 
     select min(first_seen_date) as first_date
@@ -36,7 +36,7 @@ all_days as (
 
 ),
 
--- An ISO week belongs to the year that its Thursday lies in.
+-- an ISO week belongs to the year of its Thursday
 days_with_thursday as (
 
     select

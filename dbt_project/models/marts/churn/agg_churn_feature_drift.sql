@@ -1,4 +1,4 @@
--- drift of earlier dates stays as it is, unless its file now names another model version
+-- drift of earlier dates is kept, unless its file has been written by another model version since
 {{
     config(
         materialized="incremental",

@@ -1,4 +1,4 @@
-{#- Judged by the end of the horizon, its business date: a late active day then touches exactly the rows it changes. -#}
+{#- A row's business date is the end of its horizon, so that a late active day rebuilds exactly the rows it changes. -#}
 {%- set horizon_ends_on = add_days("as_of_date", churn_window_days()) -%}
 {{
     config(
@@ -76,7 +76,7 @@ judged as (
 
 ),
 
--- of equal probabilities half the pairs count: everybody takes the middle of the places they share
+-- for AUC: pairs of a churned and a kept user with equal probabilities count half
 by_probability as (
 
     select

@@ -1,4 +1,4 @@
--- scores of earlier dates stay as they are, unless their file now names another model version
+-- scores of earlier dates are kept, unless their file has been written by another model version since
 {{
     config(
         materialized="incremental",

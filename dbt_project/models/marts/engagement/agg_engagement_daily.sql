@@ -18,8 +18,8 @@ active_days as (
 
 ),
 
--- A user counts for `n` days from each active day. The next active day within them only puts off when the user stops
--- counting; so comers and leavers of every date follow from how long ago each user's active day before was.
+-- An active day makes a user count for `n` days. The next active day within them only postpones the day on which the
+-- user stops counting, so the days since the previous active day tell who starts and who stops counting on every date.
 trailing_changes as (
 
     {% for days, name in [(7, "wau"), (engagement_window_days(), "mau")] %}
@@ -61,7 +61,7 @@ trailing_changes_per_day as (
 
 ),
 
--- refund invoices on days without a purchase make nobody active, and are money all the same
+-- refund invoices on days without a purchase are in no active day, but belong to revenue
 refunds_without_purchase as (
 
     select

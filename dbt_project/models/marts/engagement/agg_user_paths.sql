@@ -27,7 +27,7 @@ steps_by_use as (
 
 ),
 
--- a picture with hundreds of steps shows nothing
+-- only the most frequent steps keep their name: a diagram with hundreds of steps is unreadable
 moves_between_shown_steps as (
 
     select

@@ -6,7 +6,7 @@
         meta={
             "business_date": "cohort_date",
             "follows": ["fct_funnel_progress"],
-            "stale_dates": "cohorts_told_otherwise",
+            "stale_dates": "cohorts_to_recount",
             "settings": ["funnels_fingerprint", "funnel_max_steps"],
         },
         pre_hook="{{ log_rebuilt_dates() }}",
@@ -19,7 +19,7 @@
     "entry": ["everyone", "channel", "device"],
     "user": ["acquisition_channel", "region", "gender"],
 } -%}
-{#- owner, name and column of each segment -#}
+{#- (whose attribute it is, segment_type, column) of each segment -#}
 {%- set segments = [] -%}
 {%- for owner, owned in segments_by_owner.items() -%}
 {%- for segment in owned -%}
@@ -27,7 +27,7 @@
 {%- endfor -%}
 {%- endfor -%}
 
--- read by cohorts_told_otherwise, which is only rendered when dbt runs
+-- read by cohorts_to_recount, which is only rendered when dbt runs
 -- depends_on: {{ ref("int_funnel_event_names") }}
 
 with
@@ -95,8 +95,8 @@ entries_of_users as {{ not_materialized() }} (
 
 ),
 
--- Counted twice, by what an entry is and by who the user is: there are far fewer such groups than entries, and every
--- segment is a sum of some of them.
+-- Entries are counted twice: by their own attributes, and by those of the user. Every segment is a sum of such groups,
+-- and there are far fewer of them than entries.
 {% for owner, owned in segments_by_owner.items() %}
 entries_by_{{ owner }} as (
 
@@ -127,14 +127,14 @@ counts as (
         {% endfor %}
         sum(entries) as entered
     from entries_by_{{ owner }}
-    where {{ funnel_is_told_by(segment_type) }}
+    where {{ funnel_has_segment_type(segment_type) }}
     group by funnel_id, cohort_date, {{ segment }}
     {{ "union all" if not loop.last }}
     {% endfor %}
 
 ),
 
--- of entries that got further
+-- of entries that got beyond their start
 seconds_taken as {{ worked_out_once() }} (
 
     select
@@ -169,7 +169,7 @@ medians as (
         {% endfor %}
         max(max_step) as max_step
     from seconds_taken
-    where {{ funnel_is_told_by(segment_type) }}
+    where {{ funnel_has_segment_type(segment_type) }}
     group by funnel_id, cohort_date, {{ segment }}
     {{ "union all" if not loop.last }}
     {% endfor %}

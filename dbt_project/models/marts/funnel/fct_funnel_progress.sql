@@ -14,18 +14,39 @@
         post_hook="{{ save_watermarks() }}",
     )
 }}
+{#
+    How it works, shown for an ordered funnel viewed -> in_cart -> paid with a window of 7 days and a user who did
+
+        day      1     3     4     9     10    20
+        event    view  view  cart  pay   view  view
+
+    1. All events of the user in the funnel become one sorted list, event_log: [1, 3, 4, 9, 10, 20].
+    2. entry_log: the starts outside the window of the entry before. Day 3 is in the window of day 1: [1, 10, 20].
+    3. follower_log: the events that can be a step after the start: [4, 9].
+    4. attempt_log: the starts worth an attempt: [3]. Day 1 can get no further than day 3, whose window ends later, and
+       nothing follows days 10 and 20 within their windows.
+    5. Every entry takes the attempts up to the next entry. Each attempt becomes a chain that grows by the first event
+       that fits the next step: [3], [3, 4], [3, 4, 9].
+    6. The longest chain is the entry's progress. An entry without a chain has reached its start only:
+
+        entry_number  entered_at  step_1_at  step_2_at  step_3_at  max_step
+        1             day 1       day 3      day 4      day 9      3
+        2             day 10      day 10                           1
+        3             day 20      day 20                           1
+
+    Each event in a list is one short value (macros/funnel/packed_events.sql), so events are grouped by user once and
+    everything else happens within the lists. In a funnel of any order a start may be any step, and 5. looks for each
+    step from the start on. An incremental run reads only users whose events have changed, from the first of their
+    entries that was still open at the change (macros/funnel/incremental.sql).
+#}
 {%- set last_step = funnel_steps_built() -%}
-{%- set reached_numbers = [] -%}
+{%- set numbers_of_steps_reached = [] -%}
 {%- for step in range(1, last_step + 1) -%}
-{%- set reaching = list_where("entries.chain", "coded", coded_can("coded", step_part(step))) -%}
-{%- do reached_numbers.append("case when " ~ list_size(reaching) ~ " > 0 then '," ~ step ~ "' else '' end") -%}
+{%- set events_of_step = list_where("entries.chain", "event", event_has_role("event", step_role(step))) -%}
+{%- do numbers_of_steps_reached.append(
+    "case when " ~ list_size(events_of_step) ~ " > 0 then '," ~ step ~ "' else '' end"
+) -%}
 {%- endfor -%}
-{%- set in_time -%}
-{{ coded_microseconds("coded") }} <= {{ coded_microseconds(list_element("chain", 1)) }} + time_window
-{%- endset -%}
-{%- set preceding -%}
-{{ coded_neighbour("event_log", "coded", -1) }}
-{%- endset -%}
 
 with
 
@@ -78,9 +99,9 @@ events as (
 ),
 
 {% endif %}
--- What an event looks like, whoever did it and whenever: few different values. All events are read a second time for
--- them, which costs less than to keep them.
-looks as (
+-- What events look like apart from who did them and when: few different rows. They cost a second reading of all events,
+-- which is cheaper than keeping those in memory.
+event_variants as (
 
     select distinct
         event_name,
@@ -95,49 +116,49 @@ looks as (
 
 ),
 
--- numbered in the order of events of equal time
-kinds as (
+-- numbered in the order in which events of equal time are read
+numbered_variants as (
 
     select
-        looks.*,
+        event_variants.*,
         event_names.funnel_id,
         event_names.funnel_number,
         event_names.step_order,
         event_names.window_seconds,
         event_names.first_step,
-        {{ parts_of_event(last_step) }} as parts,
+        {{ roles_of_event_name(last_step) }} as roles,
         row_number() over (
             partition by event_names.funnel_number
-            order by event_names.event_rank, looks.channel, looks.device
-        ) as kind
-    from looks
+            order by event_names.event_rank, event_variants.channel, event_variants.device
+        ) as variant
+    from event_variants
     inner join {{ ref("int_funnel_event_names") }} as event_names
-        on looks.event_name = event_names.event_name
+        on event_variants.event_name = event_names.event_name
 
 ),
 
--- A funnel's events of a user in one list of short values: rows are grouped once, nothing wide is sorted, and what
--- follows is done within the lists.
-logs as (
+event_logs as (
 
     select
-        kinds.funnel_number,
+        variants.funnel_number,
         events.user_id,
-        {{ coded_log(coded_event("events.event_time", "kinds.kind", "events.day_shift", "kinds.parts")) }} as event_log
+        {{ sorted_event_log(
+            packed_event("events.event_time", "variants.variant", "events.day_shift", "variants.roles")
+        ) }} as event_log
     from events
-    inner join kinds
+    inner join numbered_variants as variants
         on
-            events.event_name = kinds.event_name
-            and events.channel is not distinct from kinds.channel
-            and events.device is not distinct from kinds.device
+            events.event_name = variants.event_name
+            and events.channel is not distinct from variants.channel
+            and events.device is not distinct from variants.device
     {% if not rebuilds_everything() %}
     inner join resumptions
         on
-            kinds.funnel_number = resumptions.funnel_number
+            variants.funnel_number = resumptions.funnel_number
             and events.user_id = resumptions.user_id
             and events.event_time >= resumptions.resumed_at
     {% endif %}
-    group by kinds.funnel_number, events.user_id
+    group by variants.funnel_number, events.user_id
 
 ),
 
@@ -152,21 +173,20 @@ funnels as (
 
 ),
 
-starts as (
+start_logs as (
 
     select
-        logs.*,
+        event_logs.*,
         funnels.step_order,
         funnels.time_window,
-        {{ list_where("event_log", "coded", coded_can("coded", start_part())) }} as start_log
-    from logs
+        {{ list_where("event_log", "event", event_has_role("event", start_role())) }} as start_log
+    from event_logs
     inner join funnels
-        on logs.funnel_number = funnels.funnel_number
+        on event_logs.funnel_number = funnels.funnel_number
 
 ),
 
--- an entry is a start outside the window of the entry before
-entries as (
+entry_logs as (
 
     select
         funnel_number,
@@ -174,29 +194,21 @@ entries as (
         step_order,
         time_window,
         event_log,
-        {{ window_starts("start_log", "time_window") }} as entry_log
-    from starts
+        {{ entry_log("start_log", "time_window") }} as entry_log
+    from start_logs
 
 ),
 
--- Users repeat themselves, and most repetitions decide nothing. Of events in a row that can do the same, the first is
--- the one to take as a step.
-followers as (
+follower_logs as (
 
     select
-        entries.*,
-        {{ list_where(
-            "event_log", "coded",
-            coded_can("coded", following_part()) ~ " and (" ~ coded_can("coded", repeatable_part()) ~ " or coalesce("
-            ~ coded_parts_differ("coded", preceding) ~ ", true))",
-        ) }} as follower_log
-    from entries
+        entry_logs.*,
+        {{ follower_log("event_log") }} as follower_log
+    from entry_logs
 
 ),
 
--- Of starts in a row and in one entry the last begins the best chain (its window ends latest): the one before what can
--- follow, or before the next entry. A start that nothing follows within its window gets no further.
-attempts as (
+attempt_logs as (
 
     select
         funnel_number,
@@ -205,24 +217,17 @@ attempts as (
         time_window,
         entry_log,
         follower_log,
-        {{ sorted_list(list_map(
-            list_where(
-                lists_joined("follower_log", "entry_log"), "coded",
-                coded_can(preceding, start_part()) ~ " and " ~ coded_microseconds("coded") ~ " <= "
-                ~ coded_microseconds(preceding) ~ " + time_window",
-            ),
-            "coded", preceding,
-        )) }} as attempt_log
-    from followers
+        {{ attempt_log("event_log", "follower_log", "entry_log") }} as attempt_log
+    from follower_logs
 
 ),
 
 numbered_entries as (
 
     select
-        attempts.*,
-        {{ list_numbers("entry_log") }} as entry_number
-    from attempts
+        attempt_logs.*,
+        {{ list_positions("entry_log") }} as entry_number
+    from attempt_logs
 
 ),
 
@@ -236,19 +241,19 @@ bounded_entries as (
 
 ),
 
-attempts_of_entry as (
+entries_with_attempts as (
 
     select
         bounded_entries.*,
         {{ list_where(
-            "attempt_log", "coded", "coded >= entry and (next_entry is null or coded < next_entry)"
+            "attempt_log", "event", "event >= entry and (next_entry is null or event < next_entry)"
         ) }} as attempts
     from bounded_entries
 
 ),
 
--- an attempt can begin one window after the entry, and goes on for another one
-followers_of_entry as (
+-- the last attempt starts up to one window after the entry, and lasts for another one
+entries_with_followers as (
 
     select
         funnel_number,
@@ -262,18 +267,18 @@ followers_of_entry as (
         case
             when {{ list_size("attempts") }} > 0
                 then {{ list_where(
-                    "follower_log", "coded",
-                    "coded >= entry and " ~ coded_microseconds("coded") ~ " <= " ~ coded_microseconds("entry")
+                    "follower_log", "event",
+                    "event >= entry and " ~ event_microseconds("event") ~ " <= " ~ event_microseconds("entry")
                     ~ " + 2 * time_window",
                 ) }}
         end as followers
-    from attempts_of_entry
+    from entries_with_attempts
 
 ),
 
--- Attempts are compared one by one, which takes long where there are thousands of them (a shared account, a robot).
--- There one walk through the events of the entry finds the best.
-attempts_to_compare as (
+-- Attempts are compared one by one. Where an entry has thousands of them (a shared account, a robot), that would take
+-- too long: only the best one is kept here.
+entries_with_few_attempts as (
 
     select
         funnel_number,
@@ -288,37 +293,28 @@ attempts_to_compare as (
             when step_order = 'any' then {{ best_start_in_any_order("followers", "attempts", last_step) }}
             else {{ best_start_in_order("followers", "attempts", last_step) }}
         end as attempts
-    from followers_of_entry
+    from entries_with_followers
 
 ),
 
--- Taking the first event that fits is the best an attempt can do: step after step is added to its chain. Nothing is
--- where an event comes first that ends the attempt there. Where order does not count, each step is looked for from the
--- start on.
-chains_to_step_1 as (
+-- every attempt begins a chain; funnels whose steps have an order go on in one column, the others in another
+chains_of_starts as (
 
     select
-        attempts_to_compare.*,
+        entries_with_few_attempts.*,
         case
-            when step_order <> 'any' then {{ list_map("attempts", "coded", list_of(["coded"])) }}
+            when step_order <> 'any' then {{ list_map("attempts", "event", list_of(["event"])) }}
         end as ordered_chains,
         case
-            when step_order = 'any' then {{ list_map("attempts", "coded", list_of(["coded"])) }}
+            when step_order = 'any' then {{ list_map("attempts", "event", list_of(["event"])) }}
         end as any_chains
-    from attempts_to_compare
+    from entries_with_few_attempts
 
 ),
-{% for step in range(2, last_step + 1) %}
-{%- set next_of_chain = first_of_list(list_where(
-    "followers", "coded",
-    "coded > " ~ list_element("chain", step - 1) ~ " and "
-    ~ coded_can("coded", step_part(step) + ending_part(step - 1)),
-)) %}
-{%- set chain_with_step = lists_joined(
-    "chain", list_where(next_of_chain, "coded", coded_can("coded", step_part(step)) ~ " and " ~ in_time),
-) %}
+{% set ns = namespace(previous="chains_of_starts") %}
+{%- for step in range(2, last_step + 1) %}
 
-chains_to_step_{{ step }} as (
+ordered_chains_to_step_{{ step }} as (
 
     select
         funnel_number,
@@ -329,27 +325,21 @@ chains_to_step_{{ step }} as (
         followers,
         {% if step == 2 %}
         {{ list_where(
-            list_map("ordered_chains", "chain", chain_with_step), "chain", list_size("chain") ~ " > 1"
+            list_map("ordered_chains", "chain", chain_with_step("chain", 2, after=1)),
+            "chain", list_size("chain") ~ " > 1",
         ) }} as ordered_chains,
         {% else %}
-        {{ list_map(
-            "ordered_chains", "chain",
-            "case when " ~ list_size("chain") ~ " < " ~ (step - 1) ~ " then chain else " ~ chain_with_step ~ " end",
-        ) }} as ordered_chains,
+        {{ list_map("ordered_chains", "chain", chain_with_next_step("chain", step)) }} as ordered_chains,
         {% endif %}
         any_chains
-    from chains_to_step_{{ step - 1 }}
+    from {{ ns.previous }}
 
 ),
-{% endfor %}
-{%- set ns = namespace(previous="chains_to_step_" ~ last_step) %}
+{%- set ns.previous = "ordered_chains_to_step_" ~ step %}
+{%- endfor %}
 {%- for step in range(1, last_step + 1) %}
-{%- set next_of_start = first_of_list(list_where(
-    "followers", "coded",
-    "coded > " ~ list_element("chain", 1) ~ " and " ~ coded_can("coded", step_part(step) + ending_part(1)),
-)) %}
 
-chains_with_step_{{ step }} as (
+any_chains_with_step_{{ step }} as (
 
     select
         funnel_number,
@@ -359,20 +349,14 @@ chains_with_step_{{ step }} as (
         entry,
         followers,
         ordered_chains,
-        {{ list_map(
-            "any_chains", "chain",
-            "case when " ~ coded_can(list_element("chain", 1), step_part(step)) ~ " then chain else "
-            ~ lists_joined(
-                "chain", list_where(next_of_start, "coded", coded_can("coded", step_part(step)) ~ " and " ~ in_time),
-            ) ~ " end",
-        ) }} as any_chains
+        {{ list_map("any_chains", "chain", chain_with_any_step("chain", step)) }} as any_chains
     from {{ ns.previous }}
 
 ),
-{%- set ns.previous = "chains_with_step_" ~ step %}
-{% endfor %}
+{%- set ns.previous = "any_chains_with_step_" ~ step %}
+{%- endfor %}
 
--- the attempt that gets furthest, of equally good ones the latest; one that gets no further than its start is none
+-- of equally long chains the latest
 best_chains as (
 
     select
@@ -386,6 +370,7 @@ best_chains as (
 
 ),
 
+-- without a chain where no attempt got further than its start
 entries_with_chain as (
 
     select
@@ -393,42 +378,42 @@ entries_with_chain as (
         user_id,
         entry_number,
         entry,
-        {{ coded_kind("entry") }} as kind,
-        {{ coded_day_shift("entry") }} as day_shift,
+        {{ event_variant("entry") }} as variant,
+        {{ event_day_shift("entry") }} as day_shift,
         case when {{ list_size("any_chain") }} > 1 then any_chain else ordered_chain end as chain
     from best_chains
 
 )
 
 select
-    kinds.funnel_id,
+    variants.funnel_id,
     entries.user_id,
     cast(
         entries.entry_number{{ " + resumptions.entries_kept" if not rebuilds_everything() }} as integer
     ) as entry_number,
-    kinds.step_order,
-    {{ coded_time("entries.entry") }} as entered_at,
-    {{ add_days("cast(" ~ coded_time("entries.entry") ~ " as date)", "entries.day_shift") }} as cohort_date,
-    kinds.channel,
-    kinds.device,
-    {{ coded_time("coalesce(" ~ list_element("entries.chain", 1) ~ ", entries.entry)") }} as step_1_at,
+    variants.step_order,
+    {{ event_timestamp("entries.entry") }} as entered_at,
+    {{ add_days("cast(" ~ event_timestamp("entries.entry") ~ " as date)", "entries.day_shift") }} as cohort_date,
+    variants.channel,
+    variants.device,
+    {{ event_timestamp("coalesce(" ~ list_element("entries.chain", 1) ~ ", entries.entry)") }} as step_1_at,
     {% for step in range(2, funnel_step_columns() + 1) %}
-    {{ coded_time(list_element("entries.chain", step)) if step <= last_step else "cast(null as timestamp)" }}
+    {{ event_timestamp(list_element("entries.chain", step)) if step <= last_step else "cast(null as timestamp)" }}
         as step_{{ step }}_at,
     {% endfor %}
     cast(coalesce({{ list_size("entries.chain") }}, 1) as integer) as max_step,
     case
-        when entries.chain is null then cast(kinds.first_step as {{ dbt.type_string() }})
-        when kinds.step_order = 'any' then substring({{ dbt.concat(reached_numbers) }}, 2)
+        when entries.chain is null then cast(variants.first_step as {{ dbt.type_string() }})
+        when variants.step_order = 'any' then substring({{ dbt.concat(numbers_of_steps_reached) }}, 2)
         {% for step in range(2, last_step + 1) %}
         when {{ list_size("entries.chain") }} = {{ step }} then '{{ range(1, step + 1) | join(",") }}'
         {% endfor %}
     end as steps_reached
 from entries_with_chain as entries
-inner join kinds
+inner join numbered_variants as variants
     on
-        entries.funnel_number = kinds.funnel_number
-        and entries.kind = kinds.kind
+        entries.funnel_number = variants.funnel_number
+        and entries.variant = variants.variant
 {% if not rebuilds_everything() %}
 inner join resumptions
     on

@@ -2,7 +2,7 @@
 
 with
 
--- all that growth accounting asks of a period, per combination of attributes: the one pass over everybody's periods
+-- the only pass over the periods of all users: what growth accounting needs, per combination of attributes
 cells as (
 
     select

@@ -62,7 +62,7 @@ months as (
 
 ),
 
--- The first month is no measure: it need not be a whole one, and where history begins everybody is new.
+-- The first month is nothing to compare with: it may be incomplete, and everybody is new in it.
 measures as (
 
     select
@@ -73,7 +73,7 @@ measures as (
 
 ),
 
--- a month that still runs is judged by the last finished one, a first month by itself
+-- a running month is not judged itself, unless it is the first: it has the judgement of the month before
 figures as (
 
     select
@@ -234,7 +234,7 @@ largest_gaps as (
 
 ),
 
--- with fewer users than a product needs, winning users is the problem, whatever the rates are
+-- while a product has too few users, winning users is the principal problem, whatever its rates are
 judgements as (
 
     select

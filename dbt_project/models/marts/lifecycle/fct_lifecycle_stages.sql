@@ -32,7 +32,7 @@ users as (
 
 ),
 
--- moments from which silence is counted: every active day, and before the first one the first traces of the user
+-- dates from which silence is counted: each active day, and before the first one the first trace and identification
 moments as (
 
     select
@@ -108,8 +108,8 @@ moments_with_thresholds as (
 
 ),
 
--- A stage can change only at a moment, or where a threshold is crossed before the next one. After the last moment all
--- crossings to come are laid out. One date may be here twice, with one and the same stage.
+-- A stage can change only at a moment, or on the date of a threshold before the next moment. After the last moment
+-- these dates may lie in the future. A date can occur twice, always with the same stage.
 boundaries as (
 
     select
@@ -181,7 +181,7 @@ changes as (
 
 )
 
--- what lies ahead of the as-of date is known, but has not happened
+-- changes after the as-of date are foreseen, but have not happened
 select
     user_id,
     stage,

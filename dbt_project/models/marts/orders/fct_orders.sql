@@ -12,7 +12,7 @@
         post_hook="{{ save_watermarks() }}",
     )
 }}
--- orders as exported, and orders that only their lines tell of
+-- exported orders, and orders derived from lines that have no exported order
 with
 
 lines as (

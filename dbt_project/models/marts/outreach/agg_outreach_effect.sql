@@ -1,7 +1,7 @@
 {%- set settings = var("outreach").effect -%}
 {%- set z = settings.interval_z | float -%}
 {%- set segments = ["reason", "action", "value_tier", "team"] -%}
-{#- Above this, the shares of the two arms are one in a thousand's chance: chi-square with one degree of freedom. -#}
+{#- The 99.9 % quantile of chi-square with one degree of freedom: a fair draw exceeds it once in a thousand times. -#}
 {%- set sample_ratio_limit = 10.828 %}
 
 with
@@ -40,7 +40,7 @@ list_rows as (
 
 ),
 
--- lists keep the users of their day; of accounts that are one person since, the one that was listed first was drawn
+-- lists have the user ids of their date; accounts that have become one person since are taken together
 persons as (
 
     select
@@ -65,7 +65,7 @@ ranked_rows as (
 
 ),
 
--- who was drawn: each user once per experiment, on the first list; whoever was put on by hand was not drawn
+-- each user once per experiment, by the first list; users put on by hand were not drawn and do not take part
 participants as (
 
     select *
@@ -92,7 +92,7 @@ returns as (
 
 ),
 
--- from the orders, because what is refunded on a day without a purchase is on no active day
+-- from orders, not active days: a refund on a day without a purchase makes no active day
 revenues as (
 
     select
@@ -258,7 +258,7 @@ bounded as (
 
     select
         differences.*,
-        -- nobody bought anything: there is no difference, and nothing to be uncertain about
+        -- without any purchase there are no degrees of freedom, but no error either: the margin is 0
         coalesce({{ t_quantile(z, "degrees_of_freedom") }}, {{ z }}) * sqrt(squared_error) as revenue_margin,
         return_rate_difference_low / nullif(contacted_share_difference, 0) as effect_at_low,
         return_rate_difference_high / nullif(contacted_share_difference, 0) as effect_at_high

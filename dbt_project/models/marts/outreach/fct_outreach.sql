@@ -2,7 +2,7 @@
 
 with
 
--- lists keep the users of their day, some of whom are one person since
+-- lists have the user ids of their date, some of which have become one person since
 lists as (
 
     select
@@ -20,7 +20,7 @@ lists as (
 
 ),
 
--- an export that does not say which list it was done from: the user's last one of two weeks
+-- a contact without a list belongs to the last one the user was on within two weeks
 list_rows as (
 
     select
@@ -64,7 +64,7 @@ linked as (
 
 ),
 
--- what came after: the days behind the day of the contact, because what came before it that day is not its work
+-- from the day after the contact on: activity on the day itself may have come before the contact
 outcomes as (
 
     select
@@ -81,7 +81,7 @@ outcomes as (
 
 ),
 
--- from the orders, because what is refunded on a day without a purchase is on no active day
+-- from orders, not active days: a refund on a day without a purchase makes no active day
 revenues as (
 
     select

@@ -1,4 +1,4 @@
--- a date is written again when it, or the date before it, was assigned again
+-- a date is rewritten when its users, or those of the date before, have been assigned again
 {{
     config(
         materialized="incremental",

@@ -18,7 +18,7 @@ users as (
 
 ),
 
--- what a profile said at the end of a day: its latest version of that day; versions without a time are older than all
+-- the last version of a day is the profile at its end; versions without a time are older than all others
 versions as (
 
     select
@@ -48,7 +48,7 @@ versions_in_order as (
         versions.city,
         {{ city_tier("versions.city", "cities.city_tier") }} as city_tier,
         {{ city_tier_zh("versions.city", "cities.city_tier_zh") }} as city_tier_zh,
-        -- what won a user does not change: where the profile does not say it (yet), dim_users does
+        -- the acquisition channel of a user never changes: a version without one has that of dim_users
         coalesce(versions.acquisition_channel, users.acquisition_channel) as acquisition_channel,
         coalesce(referrers.user_id, versions.referrer_user_id) as referrer_user_id,
         versions.roles,
@@ -66,7 +66,7 @@ versions_in_order as (
 
 ),
 
--- the first version holds from the first sighting on: nothing tells of an older one
+-- the first version holds from the first trace of the user on, as no older one is known
 dated_versions as (
 
     select
@@ -80,7 +80,7 @@ dated_versions as (
 
 ),
 
--- a version without a time that another one follows at once was never seen
+-- leaves out versions without a time that another one replaces before they were ever valid
 seen_versions as (
 
     select

@@ -1,4 +1,4 @@
--- a date that was assigned again is written again, all others stay as they are
+-- a date is rewritten when its users have been assigned again; all others are kept
 {{
     config(
         materialized="incremental",
@@ -24,7 +24,7 @@ select
     assignments.model_version,
     assignments.run_version
 from {{ source("scores", "segments") }} as assignments
--- profiles of another run than the assignments mean that writing them was cut short: the date has no segments then
+-- Assignments and segment profiles of different runs mean that a run was interrupted: the date then has no segments.
 inner join runs
     on
         assignments.as_of_date = runs.as_of_date

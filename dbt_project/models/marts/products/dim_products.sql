@@ -34,7 +34,7 @@ sales as (
 
 ),
 
--- the names of a product's last dates with one: few lines, of which the first by its ids tells
+-- a product has the name on its last date with one; of several lines on that date, the first by order and line id
 latest_names as (
 
     select

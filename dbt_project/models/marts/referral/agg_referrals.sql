@@ -34,7 +34,7 @@ invitees as (
 
 ),
 
--- the same figures for each month and for all of time: people who invite in two months are two inviters there, one here
+-- The months, and all time as one more period: someone who invites in two months is an inviter of each, but one in all.
 accepted as (
 
     {% for grain, period in [("month", "period_start"), ("total", "cast(null as date)")] %}
@@ -134,7 +134,7 @@ periods as (
 
     union all
 
-    -- of all of time it can be said when it began, and that it is not over
+    -- all time: it has a beginning, and is never complete
     select
         'total' as grain,
         {{ period_start("month", "first_date") }} as period_start,

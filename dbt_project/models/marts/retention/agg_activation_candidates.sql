@@ -6,7 +6,7 @@
 
 with
 
--- whose early days and days to come back are both over
+-- new users whose early days and days for coming back are both over
 newcomers as (
 
     select
@@ -47,7 +47,7 @@ outcomes as (
 
 ),
 
--- nothing here lies on a day that counts as coming back: the setting `retained_from_day` is not below `window_days`
+-- early days only: the settings keep them apart from the days for coming back (window_days <= retained_from_day)
 behaviours as (
 
     select
@@ -117,7 +117,7 @@ everybody as (
 
 ),
 
--- with few people on either side the shares say little
+-- with few users on either side the shares mean little
 compared as (
 
     select

@@ -21,7 +21,7 @@ purchases as (
 
 ),
 
--- the last number stands for itself and all that follow
+-- the last number includes all later ones
 numbered as (
 
     select

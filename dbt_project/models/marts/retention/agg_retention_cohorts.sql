@@ -22,7 +22,7 @@ user_periods as (
 
 ),
 
--- how many periods after the cohort's own one its users were active for the last time
+-- users of a cohort by the period, counted from the cohort's own, in which they were last active
 last_activity as (
 
     select
@@ -147,7 +147,7 @@ cohorts as (
 
 ),
 
--- every period that has begun, also those in which nobody came
+-- every period that has begun, including those in which nobody was active
 cells as (
 
     {% for grain, last_number in retention_grains() %}

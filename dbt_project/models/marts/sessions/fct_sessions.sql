@@ -25,7 +25,7 @@ events as {{ not_materialized() if touched_dates() is none }} (
 
 ),
 
--- the export's own session id decides; of events without one, the first after a silence starts a session
+-- the exported session id decides; among events without one, a silence longer than the gap starts a new session
 days_with_silence as (
 
     select
@@ -76,7 +76,7 @@ session_starts as (
 
 ),
 
--- a day without silence is one session
+-- events without an exported id on a day without such a silence are one session
 events_in_sessions as (
 
     select

@@ -1,9 +1,9 @@
-{#- One branch per tag of config/tags.yml; the rules are conditions, never SQL, see macros/tags.sql. -#}
+{#- One branch per tag of config/tags.yml. Rules there are conditions, not SQL: macros/tags.sql translates them. -#}
 {%- set tags = tag_definitions() -%}
 -- depends_on: {{ ref("dim_user_personas") }} (without tags nothing else refers to it)
 with
 
--- the top share of a figure is taken of the users who have one above zero; ties go to the smaller user id
+-- a top share is a share of the users whose figure is above zero; ties go to the smaller user id
 personas as (
 
     select

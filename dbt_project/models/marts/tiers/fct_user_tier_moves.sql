@@ -2,7 +2,7 @@
 
 with
 
--- place 1 is the lowest tier of its kind
+-- place 1 is the lowest tier of a kind
 tier_names as (
 
     {% for kind in tier_kinds() %}

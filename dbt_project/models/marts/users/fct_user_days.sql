@@ -62,7 +62,7 @@ session_days as (
 
 ),
 
--- only days with several have to be ranked
+-- only days with several channels (or devices) have to be ranked
 {% for choice in ["channel", "device"] %}
 {{ choice }}s_by_events as (
 
