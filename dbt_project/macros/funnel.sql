@@ -149,9 +149,10 @@
 {% endmacro %}
 
 
-{# Condition: the best attempt of every entry of a cohort is over. It may start one window after its entry. #}
+{# Condition: the best attempt of every entry of a cohort is over. It may start one window after its entry. Told by moments,
+   because days have 23 or 25 hours where clocks are changed, and windows have not. #}
 {% macro cohort_is_complete(cohort_date, window_seconds) -%}
-    {{ add_days(cohort_date, "ceil(2 * " ~ window_seconds ~ " / 86400.0)") }} <= {{ as_of() }}
+    {{ add_seconds(end_of_day(cohort_date), "2 * " ~ window_seconds) }} <= {{ end_of_day(as_of()) }}
 {%- endmacro %}
 
 
