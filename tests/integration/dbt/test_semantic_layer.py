@@ -63,9 +63,9 @@ class Metrics:
         return {key: value for key, value in values.items() if value}
 
 
-DAY, PERSON, STAGE, FUNNEL, STEP = (
+DAY, PERSON, STAGE, FUNNEL, STEP, COMPLETE = (
     "metric_time__day", "person__acquisition_channel", "lifecycle_day__stage", "funnel_step__funnel_id",
-    "funnel_step__step_number",
+    "funnel_step__step_number", "funnel_step__is_complete",
 )  # fmt: skip
 BY_DAY = (
     "dau", "wau", "mau", "stickiness", "new_users", "new_user_share", "sessions", "events", "page_views", "visitors",
@@ -86,7 +86,7 @@ QUESTIONS: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "channel": (("net_revenue", "buyers", "sessions"), (PERSON,)),
     "stage": (("lifecycle_users", "lifecycle_entered", "lifecycle_left"), (DAY, STAGE)),
     "stage_today": (("lifecycle_users",), (STAGE,)),
-    "funnel": (("funnel_entered", "funnel_reached", "funnel_conversion"), (FUNNEL, STEP)),
+    "funnel": (("funnel_entered", "funnel_reached", "funnel_conversion"), (FUNNEL, STEP, COMPLETE)),
 }
 
 
@@ -217,9 +217,9 @@ def test_metrics_equal_the_marts(metrics: Metrics, warehouse: Any) -> None:
         ("funnel_entered", "sum(entered)"), ("funnel_reached", "sum(reached)"),
         ("funnel_conversion", "sum(reached) / sum(entered)"),
     ):  # fmt: skip
-        steps = "from agg_funnel_conversion where segment_type = 'all' group by funnel_id, step_number"
-        mart = f"select funnel_id, step_number, {column} {steps}"
-        _same(metrics.column("funnel", name, FUNNEL, STEP), _numbers(warehouse, mart), name)
+        steps = "from agg_funnel_conversion where segment_type = 'all' group by funnel_id, step_number, is_complete"
+        mart = f"select funnel_id, step_number, is_complete, {column} {steps}"
+        _same(metrics.column("funnel", name, FUNNEL, STEP, COMPLETE), _numbers(warehouse, mart), name)
 
 
 def test_without_a_publication_there_is_nothing_to_ask(dbt_home: Settings, tmp_path: Path) -> None:
