@@ -21,11 +21,19 @@ group by stage
 order by users desc, stage
 """
 
+# Entries that may still get further would make the last steps look worse than they are. A funnel whose window is longer
+# than the data has no others.
 _FUNNEL_SQL = """
-select funnel_id, step_number, step_name, sum(reached) as reached
-from agg_funnel_conversion
-where segment_type = 'all'
-group by funnel_id, step_number, step_name
+with cohorts as (
+    select *, bool_or(is_complete) over (partition by funnel_id) as has_complete
+    from agg_funnel_conversion
+    where segment_type = 'all'
+)
+
+select funnel_id, has_complete, step_number, step_name, sum(reached) as reached
+from cohorts
+where is_complete or not has_complete
+group by all
 order by funnel_id, step_number
 """
 
@@ -73,9 +81,10 @@ def _print_stages(connection: duckdb.DuckDBPyConnection, console: Console) -> No
 
 def _print_funnels(connection: duckdb.DuckDBPyConnection, console: Console) -> None:
     records = connection.execute(_FUNNEL_SQL).fetchall()
-    for funnel in dict.fromkeys(record[0] for record in records):
-        steps = [record[1:] for record in records if record[0] == funnel]
-        table = Table(title=f"Funnel · 漏斗 `{funnel}` (entries)", title_justify="left")
+    for funnel, has_complete in dict.fromkeys(record[:2] for record in records):
+        steps = [record[2:] for record in records if record[0] == funnel]
+        kind = "entries whose time is over · 已成熟" if has_complete else "entries that still run · 未成熟"
+        table = Table(title=f"Funnel · 漏斗 `{funnel}` ({kind})", title_justify="left")
         table.add_column("step · 步骤", no_wrap=True)
         for column in ("reached · 到达", "of step before · 上步转化", "of first · 总转化"):
             table.add_column(column, justify="right")

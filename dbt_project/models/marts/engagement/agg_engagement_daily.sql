@@ -132,6 +132,14 @@ bounds as (
 
 ),
 
+-- of who was active before the first active day of anybody, nothing has come
+known_activity as (
+
+    select min(activity_date) as known_from
+    from active_days
+
+),
+
 all_days as (
 
     {{ date_spine("first_date", as_of(), "(select min(first_date) as first_date from bounds) as earliest") }}
@@ -223,5 +231,12 @@ select
     cast(orders as bigint) as orders,
     {{ money("revenue") }} as revenue,
     {{ share("revenue", "dau") }} as arpu,
-    {{ share("revenue", "paying_users") }} as arppu
+    {{ share("revenue", "paying_users") }} as arppu,
+    coalesce(
+        activity_date >= (
+            select {{ add_days("known_activity.known_from", engagement_window_days() ~ " - 1") }}
+            from known_activity
+        ),
+        false
+    ) as is_observed
 from measures

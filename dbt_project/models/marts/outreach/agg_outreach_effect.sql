@@ -260,7 +260,9 @@ bounded as (
     select
         differences.*,
         -- without any purchase there are no degrees of freedom, but no error either: the margin is 0
-        coalesce({{ t_quantile(z, "degrees_of_freedom") }}, {{ z }}) * sqrt(variance_of_difference) as revenue_margin
+        coalesce({{ t_quantile(z, "degrees_of_freedom") }}, {{ z }}) * sqrt(variance_of_difference) as revenue_margin,
+        return_rate_difference_low / nullif(contacted_share_difference, 0) as effect_at_low,
+        return_rate_difference_high / nullif(contacted_share_difference, 0) as effect_at_high
     from differences
 
 )
@@ -294,8 +296,9 @@ select
     cast(contacted_returned as bigint) as contacted_returned,
     contacted_return_rate,
     return_rate_difference / nullif(contacted_share_difference, 0) as contact_effect,
-    return_rate_difference_low / nullif(contacted_share_difference, 0) as contact_effect_low,
-    return_rate_difference_high / nullif(contacted_share_difference, 0) as contact_effect_high,
+    -- where more of the held out were contacted, the division turns the interval round
+    least(effect_at_low, effect_at_high) as contact_effect_low,
+    greatest(effect_at_low, effect_at_high) as contact_effect_high,
     listed_revenue_per_user,
     holdout_revenue_per_user,
     revenue_difference,

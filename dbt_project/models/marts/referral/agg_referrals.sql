@@ -1,15 +1,36 @@
 with
 
+-- profiles reach back further than activity, and activity further than events of invitations
+invitations_known as (
+
+    select min(event_date) as sending_known_from
+    from {{ ref("int_invitation_days") }}
+
+),
+
+activity_known as (
+
+    select
+        min(first_seen_date) as first_date,
+        min(first_active_date) as activity_known_from
+    from {{ ref("dim_users") }}
+
+),
+
 invitees as (
 
     select
-        {{ period_start("month", "first_seen_date") }} as period_start,
-        user_id,
-        referrer_user_id,
-        first_active_date is not null as is_active,
-        orders > 0 as is_paying
-    from {{ ref("int_referrals") }}
-    where first_seen_date is not null
+        {{ period_start("month", "referrals.first_seen_date") }} as period_start,
+        referrals.user_id,
+        referrals.referrer_user_id,
+        referrals.first_active_date is not null as is_active,
+        referrals.orders > 0 as is_paying,
+        referrals.first_seen_date >= activity_known.activity_known_from as is_while_activity_known,
+        referrals.first_seen_date >= invitations_known.sending_known_from as is_while_sending_known
+    from {{ ref("int_referrals") }} as referrals
+    cross join activity_known
+    cross join invitations_known
+    where referrals.first_seen_date is not null
 
 ),
 
@@ -23,7 +44,9 @@ accepted as (
         count(distinct referrer_user_id) as inviters,
         count(*) as invitees,
         sum(case when is_active then 1 else 0 end) as active_invitees,
-        sum(case when is_paying then 1 else 0 end) as paying_invitees
+        sum(case when is_paying then 1 else 0 end) as paying_invitees,
+        sum(case when is_while_activity_known then 1 else 0 end) as invitees_while_activity_known,
+        sum(case when is_while_sending_known then 1 else 0 end) as invitees_while_sending_known
     from invitees
     group by {{ period }}
     {{ "union all" if not loop.last }}
@@ -87,16 +110,9 @@ active as (
 
 ),
 
-bounds as (
-
-    select min(first_seen_date) as first_date
-    from {{ ref("dim_users") }}
-
-),
-
 days as (
 
-    {{ date_spine("first_date", as_of(), "bounds") }}
+    {{ date_spine("first_date", as_of(), "activity_known") }}
 
 ),
 
@@ -124,16 +140,25 @@ periods as (
         {{ period_start("month", "first_date") }} as period_start,
         cast(null as date) as joined_period_start,
         false as is_complete
-    from bounds
+    from activity_known
     where first_date is not null
 
 ),
 
--- unknown where the export has no invitation events at all
-is_sending_known as (
+-- before the first event that tells of an invitation, nobody knows how many were sent
+periods_with_sending as (
 
-    select count(*) > 0 as is_known
-    from {{ ref("int_invitation_days") }}
+    select
+        periods.*,
+        case
+            when periods.grain = 'total' then invitations_known.sending_known_from is not null
+            else
+                coalesce(
+                    periods.period_start >= {{ period_start("month", "invitations_known.sending_known_from") }}, false
+                )
+        end as is_sending_known
+    from periods
+    cross join invitations_known
 
 ),
 
@@ -143,16 +168,17 @@ figures as (
         periods.grain,
         periods.period_start,
         periods.is_complete,
-        case when is_sending_known.is_known then coalesce(sent.senders, 0) end as senders,
-        case when is_sending_known.is_known then coalesce(sent.invitations_sent, 0) end as invitations_sent,
+        case when periods.is_sending_known then coalesce(sent.senders, 0) end as senders,
+        case when periods.is_sending_known then coalesce(sent.invitations_sent, 0) end as invitations_sent,
         coalesce(accepted.inviters, 0) as inviters,
         coalesce(accepted.invitees, 0) as invitees,
         coalesce(accepted.active_invitees, 0) as active_invitees,
         coalesce(accepted.paying_invitees, 0) as paying_invitees,
+        coalesce(accepted.invitees_while_activity_known, 0) as invitees_while_activity_known,
+        coalesce(accepted.invitees_while_sending_known, 0) as invitees_while_sending_known,
         coalesce(newcomers.new_users, 0) as new_users,
         coalesce(active.active_users, 0) as active_users
-    from periods
-    cross join is_sending_known
+    from periods_with_sending as periods
     {% for relation in ["accepted", "sent", "newcomers", "active"] %}
     left join {{ relation }}
         on
@@ -177,7 +203,7 @@ select
     cast(new_users as bigint) as new_users,
     {{ share("invitees", "new_users") }} as referral_share,
     cast(active_users as bigint) as active_users,
-    {{ share("invitees", "active_users") }} as k_factor,
-    {{ share("invitees", "invitations_sent") }} as acceptance_rate,
+    {{ share("invitees_while_activity_known", "active_users") }} as k_factor,
+    {{ share("invitees_while_sending_known", "invitations_sent") }} as acceptance_rate,
     is_complete
 from figures
