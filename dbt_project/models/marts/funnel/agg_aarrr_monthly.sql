@@ -120,7 +120,7 @@ counts as (
 
 ),
 
--- before anybody's first active day no activity was recorded, whatever users did
+-- of what users did before the first active day of anybody, nothing has come
 known_activity as (
 
     select min(first_active_date) as known_from
