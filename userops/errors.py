@@ -76,7 +76,7 @@ class DeliveryDelayedError(DeliveryError, PassingError):
 
 
 class ModelError(UseropsError):
-    """A churn model cannot be trained, loaded or applied."""
+    """A model, of churn or of segments, cannot be trained, loaded or applied."""
 
 
 class TooLittleHistoryError(ModelError):

@@ -28,3 +28,8 @@ def literal(value: str | int | date | bool | Path | None) -> str:
 def literal_list(values: Iterable[str | Path]) -> str:
     """Return `values` as a list literal."""
     return "[" + ", ".join(literal(value) for value in values) + "]"
+
+
+def json_pointer(key: str) -> str:
+    """Return the JSON pointer (RFC 6901) of a key of the outermost object, for DuckDB's `json_extract`."""
+    return "/" + key.replace("~", "~0").replace("/", "~1")

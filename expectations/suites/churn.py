@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from expectations.checks import Check, Suite, in_set, no_rows, not_null, unique, where
+from expectations.suites.users import known_users
 from expectations.tables import Tables
 from userops.config import OutreachSettings, WarningListSettings, WinbackListSettings
 from userops.sqltext import literal
@@ -22,7 +23,7 @@ def suites(
         outreach: its teams and their limits.
     """
     today = f"as_of_date = date '{tables.as_of.isoformat()}'"
-    users = _known_users(tables, today)
+    users = known_users(tables, today)
     found = tables.suite(
         "fct_churn_scores", "Churn scores", "流失评分", ["user_id", "as_of_date", "model_version"],
         [
@@ -165,20 +166,6 @@ def _nobody_held_out(tables: Tables, list_table: str) -> Check:
         "and exported.user_id = listed.user_id where listed.is_holdout",
         ("user_id",), "nobody held out is handed out", "对照组用户不出现在交付名单中",
     )  # fmt: skip
-
-
-def _known_users(tables: Tables, today: str) -> list[Check]:
-    """Today's rows only: a visitor scored earlier may since have become a user with another id."""
-    if not tables.has("dim_users"):
-        return []
-    return [
-        where(
-            f"{today} and user_id not in (select user_id from {tables.sql('dim_users')})",
-            ("user_id",),
-            "everybody of today is in dim_users",
-            "当日用户都在用户维表中",
-        )
-    ]
 
 
 def _probability() -> list[Check]:

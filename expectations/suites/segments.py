@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from expectations.checks import Check, Suite, between, no_rows, where
+from expectations.suites.users import known_users
 from expectations.tables import Tables
 
 
@@ -14,7 +15,7 @@ def suites(tables: Tables) -> list[Suite]:
         [
             tables.not_after("as_of_date"),
             between("distance", "a distance is not negative", "距离不为负", minimum=0),
-            *_known_users(tables, today),
+            *known_users(tables, today),
             *_described(tables),
         ],
     )  # fmt: skip
@@ -42,18 +43,6 @@ def suites(tables: Tables) -> list[Suite]:
         ],
     )  # fmt: skip
     return found
-
-
-def _known_users(tables: Tables, today: str) -> list[Check]:
-    """Today's rows only: accounts of earlier dates may since have become one user."""
-    if not tables.has("dim_users"):
-        return []
-    return [
-        where(
-            f"{today} and user_id not in (select user_id from {tables.sql('dim_users')})",
-            ("user_id",), "everybody of today is in dim_users", "当日用户都在用户维表中",
-        )
-    ]  # fmt: skip
 
 
 def _described(tables: Tables) -> list[Check]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expectations.checks import Suite, between, where
+from expectations.checks import Check, Suite, between, where
 from expectations.tables import Tables
 
 
@@ -24,3 +24,18 @@ def suites(tables: Tables) -> list[Suite]:
             between("orders", "orders is not negative", "订单数不为负", minimum=0),
         ],
     )  # fmt: skip
+
+
+def known_users(tables: Tables, today: str) -> list[Check]:
+    """Return the check that users of today's rows are in dim_users; `today` is the condition for these rows.
+
+    Today's only: since an earlier date a visitor may have become a user, or an account another person's.
+    """
+    if not tables.has("dim_users"):
+        return []
+    return [
+        where(
+            f"{today} and user_id not in (select user_id from {tables.sql('dim_users')})",
+            ("user_id",), "everybody of today is in dim_users", "当日用户都在用户维表中",
+        )
+    ]  # fmt: skip

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from userops.config import ChurnSettings, Settings
 from userops.errors import ModelError, TooLittleHistoryError
+from userops.warehouse.lookup import has_table, single_value
 
 if TYPE_CHECKING:
     import duckdb
@@ -303,7 +304,7 @@ def _backwards(last: date, earliest: date, churn: ChurnSettings) -> tuple[date, 
 
 def first_activity_date(connection: duckdb.DuckDBPyConnection) -> date | None:
     """Return the first business date with an active day of an identified user; None when there is none."""
-    found: date | None = _scalar(connection, "select min(activity_date) from fct_user_days where is_identified")
+    found: date | None = single_value(connection, "select min(activity_date) from fct_user_days where is_identified")
     return found
 
 
@@ -315,18 +316,17 @@ def has_features(settings: Settings, as_of: date) -> bool:
     """
     from userops.warehouse.connect import read_warehouse
 
-    exists = "select count(*) from information_schema.tables where table_name = 'int_churn_features'"
     with read_warehouse(settings) as connection:
-        if not _scalar(connection, exists):
+        if not has_table(connection, "int_churn_features"):
             return False
         counted = f"select count(*) from int_churn_features where as_of_date = date '{as_of}'"
-        return bool(_scalar(connection, counted))
+        return bool(single_value(connection, counted))
 
 
 def read_labelled(connection: duckdb.DuckDBPyConnection, dates: Sequence[date]) -> Observations:
     """Read the labelled observations of `dates`, ordered by date and user, at most about MAX_TRAINING_ROWS of them."""
     listed = _date_list(dates)
-    rows = _scalar(connection, f"select count(*) from int_churn_labels where as_of_date in ({listed})")
+    rows = single_value(connection, f"select count(*) from int_churn_labels where as_of_date in ({listed})")
     share = min(1.0, MAX_TRAINING_ROWS / rows) if rows else 1.0
     query = f"""
         select features.user_id, features.as_of_date, labels.is_churned, {_BUCKET} as bucket, {_feature_list()}
@@ -348,7 +348,7 @@ class DayFeatures:
 
     def count(self) -> int:
         """Return how many users there are."""
-        return int(_scalar(self._connection, f"select count(*) from int_churn_features where {self._on_date}"))
+        return int(single_value(self._connection, f"select count(*) from int_churn_features where {self._on_date}"))
 
     def batches(self, rows: int) -> Iterator[Observations]:
         """Yield everybody, at most `rows` users at a time, in no particular order; with the column `user_value`."""
@@ -399,11 +399,6 @@ def _feature_list() -> str:
 
 def _date_list(dates: Sequence[date]) -> str:
     return ", ".join(f"date '{day}'" for day in dates)
-
-
-def _scalar(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
-    """Return the one value of a query; fetched to the end, because DuckDB refuses work beside an open result."""
-    return connection.execute(query).fetchall()[0][0]
 
 
 def _read(connection: duckdb.DuckDBPyConnection, query: str, rows: int) -> Iterator[Observations]:

@@ -32,6 +32,7 @@ from models_ml.churn.dataset import GROUP_OF_FEATURE, Floats, Observations
 from models_ml.churn.drift import Reference
 from models_ml.churn.learners import Learner, learner_from_text
 from models_ml.churn.rhythms import Rhythms
+from models_ml.jsontext import json_text
 from userops.errors import ModelError
 
 _ALIASES = "aliases.json"
@@ -109,13 +110,13 @@ class Artefact:
         calibrator = {**self.model.calibrator.to_json(), "level_shift": self.model.level_shift}
         return {
             "model.txt": self.model.learner.to_text(),
-            "features.json": _json(features),
-            "calibrator.json": _json(calibrator),
-            "rhythms.json": _json(self.model.rhythms.to_json()),
-            "reference.json": _json({name: asdict(one) for name, one in self.reference.items()}),
-            "config.json": _json(self.config),
-            "metrics.json": _json(self.metrics),
-            "data.json": _json(self.data),
+            "features.json": json_text(features),
+            "calibrator.json": json_text(calibrator),
+            "rhythms.json": json_text(self.model.rhythms.to_json()),
+            "reference.json": json_text({name: asdict(one) for name, one in self.reference.items()}),
+            "config.json": json_text(self.config),
+            "metrics.json": json_text(self.metrics),
+            "data.json": json_text(self.data),
         }
 
 
@@ -304,7 +305,7 @@ class Registry:
     def _write(self, aliases: Aliases) -> None:
         file = self.folder / _ALIASES
         unfinished = file.with_suffix(".unfinished")
-        unfinished.write_text(_json({"champion": aliases.champion, **asdict(aliases)}), encoding="utf-8")
+        unfinished.write_text(json_text({"champion": aliases.champion, **asdict(aliases)}), encoding="utf-8")
         unfinished.replace(file)
 
 
@@ -319,7 +320,3 @@ def _unusable(folder: Path, error: Exception) -> ModelError:
         str(folder), f"no usable model ({type(error).__name__}: {error})", "the files of a trained model",
         "train again with `userops train`",
     )  # fmt: skip
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from userops.warehouse.lookup import has_table
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -30,8 +32,7 @@ class Realised:
 
 def read_realised(connection: duckdb.DuckDBPyConnection, version: str, before: date) -> Realised | None:
     """Return the realised quality of a version known before `before`; None when there is none yet."""
-    exists = "select count(*) from information_schema.tables where table_name = 'agg_churn_model_quality'"
-    if not connection.execute(exists).fetchall()[0][0]:
+    if not has_table(connection, "agg_churn_model_quality"):
         return None
     rows: Sequence[Any] = connection.execute(
         "select as_of_date, auc, calibration_error from agg_churn_model_quality "

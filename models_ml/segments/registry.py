@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from models_ml.jsontext import json_text
 from models_ml.segments.scaling import Scaler
 from models_ml.segments.traits import Floats
 from userops.errors import ModelError
@@ -78,7 +79,7 @@ class Fit:
 
     def to_text(self) -> str:
         """Return the text of model.json."""
-        return _json(
+        return json_text(
             {
                 "as_of": self.as_of,
                 "follows": self.follows,
@@ -118,12 +119,12 @@ class Registry:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
             (unfinished / "model.json").write_text(fit.to_text(), encoding="utf-8")
-            (unfinished / "quality.json").write_text(_json(fit.quality), encoding="utf-8")
+            (unfinished / "quality.json").write_text(json_text(fit.quality), encoding="utf-8")
             unfinished.replace(target)
         served = {**self._served(), fit.as_of.isoformat(): fit.version}
         pointer = self.folder / _SERVED
         unfinished = pointer.with_suffix(".unfinished")
-        unfinished.write_text(_json(served), encoding="utf-8")
+        unfinished.write_text(json_text(served), encoding="utf-8")
         unfinished.replace(pointer)
         return target
 
@@ -157,7 +158,3 @@ class Registry:
                 str(pointer), f"unreadable content ({error})", '{"2024-06-30": "segments-..."}',
                 "restore the file, or remove it: the next run fits again and counts ids from S01",
             ) from error  # fmt: skip
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n"

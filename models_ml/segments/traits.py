@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from userops.errors import ModelError
+from userops.warehouse.lookup import has_table, single_value
 
 if TYPE_CHECKING:
     import duckdb
@@ -126,19 +127,14 @@ def read_people(connection: duckdb.DuckDBPyConnection, as_of: date, active_windo
 
 
 def _check_date(connection: duckdb.DuckDBPyConnection, as_of: date) -> None:
-    exists = "select count(*) from information_schema.tables where table_name = 'int_user_personas'"
-    if not _scalar(connection, exists):
+    if not has_table(connection, "int_user_personas"):
         raise ModelError("int_user_personas", "no such table in the warehouse", "personas", "run `userops build` first")
-    built = _scalar(connection, "select max(as_of_date) from int_user_personas")
+    built = single_value(connection, "select max(as_of_date) from int_user_personas")
     if built is not None and built != as_of:
         raise ModelError(
             "int_user_personas", f"personas as of {built}", f"personas as of {as_of}",
             f"run `userops build --as-of {as_of}` first",
         )  # fmt: skip
-
-
-def _scalar(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
-    return connection.execute(query).fetchall()[0][0]
 
 
 def columns_of(names: Sequence[str]) -> list[int]:

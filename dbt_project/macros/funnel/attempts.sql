@@ -1,6 +1,5 @@
 {#
-    How fct_funnel_progress finds a user's entries and attempts in a list of packed events, and walks through an
-    attempt.
+    How fct_funnel_progress finds entries and attempts in a user's list of packed events, and lets attempts take steps.
 
     These macros are expressions over the columns of its CTEs: event_log (the user's events of the funnel), time_window
     (microseconds), followers (the events an entry's attempts can take) and chain (the events one attempt has taken so
@@ -76,8 +75,9 @@
 {%- endmacro %}
 
 
-{# A chain, and behind it the first of the followers after its element `after` that fulfils `step`; without it where an
-   event that ends the attempt there comes first, or where the window is over. #}
+{# A chain with the event that fulfils `step` added to it. That is the first follower after the chain's element `after`
+   that fulfils the step or ends the attempt there; where it ends the attempt, or is outside the window, nothing is
+   added. Taking the first event that fits is the best an attempt can do, so no other one has to be tried. #}
 {% macro chain_with_step(chain, step, after) -%}
     {%- set first_that_decides = first_as_list(list_where(
         "followers", "event",
@@ -90,8 +90,8 @@
 {%- endmacro %}
 
 
-{# Step `step` of an attempt whose steps have an order: it is looked for after the step before. Only a chain that has
-   come that far can grow. #}
+{# A chain of a funnel whose steps have an order, with the next step added: it is searched after the step before. A chain
+   that has not come that far stays as it is. #}
 {% macro chain_with_next_step(chain, step) -%}
     case
         when {{ list_size(chain) }} < {{ step - 1 }} then {{ chain }}
@@ -100,8 +100,8 @@
 {%- endmacro %}
 
 
-{# Step `step` of an attempt whose steps have no order: it is looked for from the start on, unless the start fulfils
-   it. #}
+{# A chain of a funnel of any order, with a step added: it is searched from the start on, unless the start itself
+   fulfils it. #}
 {% macro chain_with_any_step(chain, step) -%}
     case
         when {{ event_has_role(list_element(chain, 1), step_role(step)) }} then {{ chain }}

@@ -1,9 +1,9 @@
 {# What agg_funnel_conversion counts: segments, complete cohorts, and the cohorts a run has to count again. #}
 
 {# Condition: no entry of a cohort can get any further. Its last attempt starts up to one window after the entry, and
-   lasts for another one. #}
+   lasts for another one. Told by moments, as days have 23 or 25 hours where clocks change, and windows do not. #}
 {% macro cohort_is_complete(cohort_date, window_seconds) -%}
-    {{ add_days(cohort_date, "ceil(2 * " ~ window_seconds ~ " / 86400.0)") }} <= {{ as_of() }}
+    {{ add_seconds(end_of_day(cohort_date), "2 * " ~ window_seconds) }} <= {{ end_of_day(as_of()) }}
 {%- endmacro %}
 
 

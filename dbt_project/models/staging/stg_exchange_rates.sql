@@ -1,5 +1,6 @@
 with
 
+-- the first rate of a currency also counts before its date
 rates_in_order as (
 
     select

@@ -1,5 +1,6 @@
 with
 
+-- a list price is converted at the rate of the day it was written, or of the as-of date where that day is not known
 products as (
 
     select

@@ -40,7 +40,7 @@ from userops.ingest.readers.common import (
 from userops.ingest.readers.json_document import element_stream
 from userops.ingest.readers.lines import FAULT, TEXT, RecordStream, line_stream
 from userops.ingest.sources import PSEUDO_COLUMNS, Source
-from userops.sqltext import identifier, literal, literal_list
+from userops.sqltext import identifier, json_pointer, literal, literal_list
 
 _STREAM = "landing_records"
 _BREAK = "chr(1)"
@@ -248,7 +248,7 @@ def _fields(keys: Sequence[str], exact: frozenset[str]) -> list[str]:
     for key in keys:
         value = f"deeper[{places[key]}]" if key in places else f"struct_extract(fields, {literal(key)})"
         if key in exact:
-            path = key if key in places else _pointer(key)
+            path = key if key in places else json_pointer(key)
             like_number = f"{value} < ':' and (contains({value}, '.') or contains({value}, 'e'))"
             is_double = f"json_type({TEXT}, {literal(path)}) = 'DOUBLE'"
             spelled = f"coalesce(cast(try_cast({value} as double) as varchar), {value})"
@@ -263,10 +263,6 @@ def _exact_keys(source: Source, keys: Sequence[str]) -> frozenset[str]:
     ids = {mapping.column or mapping.path for column, mapping in mapped if column.type is ColumnType.ID}
     texts = [source.filter or "", *(mapping.expr or "" for _, mapping in mapped)]
     return frozenset(key for key in keys if key in ids or any(key.lower() in text.lower() for text in texts))
-
-
-def _pointer(key: str) -> str:
-    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def _extras(connection: duckdb.DuckDBPyConnection, file: LandingFile, source: Source, keys: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from userops.ingest.readers import EXTRAS, ODD, PADDED
 from userops.ingest.transform.values import trimmed
-from userops.sqltext import identifier, literal, literal_list
+from userops.sqltext import identifier, json_pointer, literal, literal_list
 
 #: Files with more different new keys than this have their objects built key by key, which is slower.
 _FEW_KEYS = 100
@@ -77,7 +77,7 @@ def gathered(new: NewColumns) -> str:
         values = [(name, trimmed(identifier(name), kind, ODD, PADDED)) for name, kind in new.tabular]
         return _object_of([(name, f"to_json({value})") for name, value in values])
     if len(new.keys) <= _FEW_KEYS:
-        return f"json_extract({identifier(EXTRAS)}, {literal_list(_pointer(key) for key in new.keys)})"
+        return f"json_extract({identifier(EXTRAS)}, {literal_list(json_pointer(key) for key in new.keys)})"
     return _object_of_entries(_entries(identifier(EXTRAS), literal_list(new.keys), "list_contains", new.inside))
 
 
@@ -120,10 +120,6 @@ def _has_content(value: str, inside: Sequence[str]) -> str:
         return test
     names = "|".join(re.escape(json.dumps(name, ensure_ascii=False)) for name in inside)
     return f"{test} and not regexp_matches({value}, {literal(f'({names}):')})"
-
-
-def _pointer(key: str) -> str:
-    return "/" + key.replace("~", "~0").replace("/", "~1")
 
 
 def _name_test() -> Callable[[str], str | None]:

@@ -141,7 +141,7 @@ complaints as (
 
 ),
 
-complaining as (
+users_with_open_complaint as (
 
     select distinct
         people.as_of_date,
@@ -156,7 +156,7 @@ complaining as (
 
 ),
 
-contacted as (
+users_contacted_lately as (
 
     select distinct
         people.as_of_date,
@@ -184,8 +184,8 @@ select
     case
         when candidates.is_removed_by_hand then 'removed_by_hand'
         when consents.has_refused_contact then 'opted_out'
-        when complaining.user_id is not null then 'complaint_open'
-        when contacted.user_id is not null then 'contacted_lately'
+        when users_with_open_complaint.user_id is not null then 'complaint_open'
+        when users_contacted_lately.user_id is not null then 'contacted_lately'
     end as suppression_reason,
     {{ team_of(
         "candidates.user_id", "consents.region", "coalesce(consents.consented_channel, candidates.channel)",
@@ -204,11 +204,11 @@ left join consents
     on
         candidates.as_of_date = consents.as_of_date
         and candidates.user_id = consents.user_id
-left join complaining
+left join users_with_open_complaint
     on
-        candidates.as_of_date = complaining.as_of_date
-        and candidates.user_id = complaining.user_id
-left join contacted
+        candidates.as_of_date = users_with_open_complaint.as_of_date
+        and candidates.user_id = users_with_open_complaint.user_id
+left join users_contacted_lately
     on
-        candidates.as_of_date = contacted.as_of_date
-        and candidates.user_id = contacted.user_id
+        candidates.as_of_date = users_contacted_lately.as_of_date
+        and candidates.user_id = users_contacted_lately.user_id

@@ -21,7 +21,7 @@ decisions as (
 ),
 
 -- a listed user may stay for some days below the threshold: one good day is no recovery
-lately as (
+scored_users as (
 
     select
         scores.as_of_date,
@@ -56,23 +56,23 @@ lately as (
 rhythms as (
 
     select
-        lately.*,
+        scored_users.*,
         rhythm.activity_date as last_active_date,
-        {{ days_between("rhythm.activity_date", "lately.as_of_date") }} as days_silent,
+        {{ days_between("rhythm.activity_date", "scored_users.as_of_date") }} as days_silent,
         {{ mean_gap_days("rhythm") }} as usual_gap_days
-    from lately
+    from scored_users
     left join {{ ref("int_user_rhythm") }} as rhythm
         on
-            lately.user_id = rhythm.user_id
-            and lately.as_of_date >= rhythm.activity_date
-            and (rhythm.next_active_date is null or lately.as_of_date < rhythm.next_active_date)
+            scored_users.user_id = rhythm.user_id
+            and scored_users.as_of_date >= rhythm.activity_date
+            and (rhythm.next_active_date is null or scored_users.as_of_date < rhythm.next_active_date)
     where
-        lately.may_stay
-        or lately.is_added_by_hand
+        scored_users.may_stay
+        or scored_users.is_added_by_hand
 
 ),
 
-kept as (
+candidates as (
 
     select rhythms.*
     from rhythms
@@ -87,27 +87,27 @@ kept as (
 
 habits as (
 
-    {{ habits_before_silence("kept", ["as_of_date", "user_id"]) }}
+    {{ habits_before_silence("candidates", ["as_of_date", "user_id"]) }}
 
 )
 
 select
-    kept.as_of_date,
-    kept.user_id,
-    kept.model_version,
-    kept.churn_probability,
-    kept.user_value,
-    kept.expected_loss,
-    kept.value_tier,
-    kept.churn_probability >= {{ settings.min_probability }} as can_enter,
-    kept.is_added_by_hand,
-    kept.is_removed_by_hand,
-    kept.last_active_date,
-    kept.days_silent,
-    kept.usual_gap_days,
+    candidates.as_of_date,
+    candidates.user_id,
+    candidates.model_version,
+    candidates.churn_probability,
+    candidates.user_value,
+    candidates.expected_loss,
+    candidates.value_tier,
+    candidates.churn_probability >= {{ settings.min_probability }} as can_enter,
+    candidates.is_added_by_hand,
+    candidates.is_removed_by_hand,
+    candidates.last_active_date,
+    candidates.days_silent,
+    candidates.usual_gap_days,
     habits.channel
-from kept
+from candidates
 left join habits
     on
-        kept.as_of_date = habits.as_of_date
-        and kept.user_id = habits.user_id
+        candidates.as_of_date = habits.as_of_date
+        and candidates.user_id = habits.user_id

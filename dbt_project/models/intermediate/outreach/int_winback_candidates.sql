@@ -3,7 +3,7 @@
 
 with
 
-tiered as (
+spells as (
 
     select * from {{ ref("int_churn_spells_by_date") }}
 
@@ -25,24 +25,24 @@ steps as (
 exposures as (
 
     select
-        tiered.as_of_date,
+        spells.as_of_date,
         steps.silence_step,
-        tiered.value_tier,
-        coalesce(tiered.channel, '') as channel,
+        spells.value_tier,
+        coalesce(spells.channel, '') as channel,
         case
             when
-                tiered.returned_on
-                <= {{ add_days("tiered.last_active_date", "steps.from_days + " ~ settings.return_days) }}
+                spells.returned_on
+                <= {{ add_days("spells.last_active_date", "steps.from_days + " ~ settings.return_days) }}
                 then 1
             else 0
         end as has_returned
-    from tiered
+    from spells
     inner join steps
         on
-            {{ add_days("tiered.last_active_date", "steps.from_days + " ~ settings.return_days) }} <= tiered.as_of_date
+            {{ add_days("spells.last_active_date", "steps.from_days + " ~ settings.return_days) }} <= spells.as_of_date
             and (
-                tiered.returned_on is null
-                or {{ add_days("tiered.last_active_date", "steps.from_days") }} < tiered.returned_on
+                spells.returned_on is null
+                or {{ add_days("spells.last_active_date", "steps.from_days") }} < spells.returned_on
             )
 
 ),
@@ -102,28 +102,28 @@ by_channel as (
 churned as (
 
     select
-        tiered.as_of_date,
-        tiered.user_id,
-        tiered.user_value,
-        tiered.value_tier,
-        tiered.last_active_date,
-        {{ days_between("tiered.last_active_date", "tiered.as_of_date") }} as days_silent,
-        tiered.usual_gap_days,
-        tiered.default_gap_days,
-        tiered.channel,
+        spells.as_of_date,
+        spells.user_id,
+        spells.user_value,
+        spells.value_tier,
+        spells.last_active_date,
+        {{ days_between("spells.last_active_date", "spells.as_of_date") }} as days_silent,
+        spells.usual_gap_days,
+        spells.default_gap_days,
+        spells.channel,
         max(bands.silence_band) as silence_band,
         max(steps.silence_step) as silence_step
-    from tiered
+    from spells
     inner join bands
-        on {{ add_days("tiered.last_active_date", "bands.from_days") }} <= tiered.as_of_date
+        on {{ add_days("spells.last_active_date", "bands.from_days") }} <= spells.as_of_date
     inner join steps
-        on {{ add_days("tiered.last_active_date", "steps.from_days") }} <= tiered.as_of_date
+        on {{ add_days("spells.last_active_date", "steps.from_days") }} <= spells.as_of_date
     where
-        tiered.returned_on is null
-        and {{ add_days("tiered.as_of_date", "-" ~ settings.max_silence_days) }} <= tiered.last_active_date
+        spells.returned_on is null
+        and {{ add_days("spells.as_of_date", "-" ~ settings.max_silence_days) }} <= spells.last_active_date
     group by
-        tiered.as_of_date, tiered.user_id, tiered.user_value, tiered.value_tier, tiered.last_active_date,
-        tiered.usual_gap_days, tiered.default_gap_days, tiered.channel
+        spells.as_of_date, spells.user_id, spells.user_value, spells.value_tier, spells.last_active_date,
+        spells.usual_gap_days, spells.default_gap_days, spells.channel
 
 ),
 

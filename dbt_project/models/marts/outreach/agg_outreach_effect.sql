@@ -213,7 +213,7 @@ rates as (
         {{ wilson_bound(arm ~ "_returned", arm ~ "_users", z, "+") }} as {{ arm }}_return_rate_high,
         {{ share(arm ~ "_revenue", arm ~ "_users") }} as {{ arm }}_revenue_per_user,
         {{ sample_variance(arm ~ "_users", arm ~ "_revenue", arm ~ "_revenue_squares") }}
-        / nullif(cast({{ arm }}_users as double), 0) as {{ arm }}_revenue_error,
+        / nullif(cast({{ arm }}_users as double), 0) as {{ arm }}_mean_variance,
         {%- endfor %}
         {{ share("contacted_returned", "listed_contacted") }} as contacted_return_rate,
         {{ share("listed_contacted", "listed_users") }} - coalesce({{ share("holdout_contacted", "holdout_users") }}, 0)
@@ -235,11 +235,12 @@ differences as (
             "listed_return_rate", "holdout_return_rate", "listed_return_rate_high", "holdout_return_rate_low", "+"
         ) }} as return_rate_difference_high,
         listed_revenue_per_user - holdout_revenue_per_user as revenue_difference,
-        listed_revenue_error + holdout_revenue_error as squared_error,
-        (listed_revenue_error + holdout_revenue_error) * (listed_revenue_error + holdout_revenue_error)
+        listed_mean_variance + holdout_mean_variance as variance_of_difference,
+        -- Welch and Satterthwaite's
+        (listed_mean_variance + holdout_mean_variance) * (listed_mean_variance + holdout_mean_variance)
         / nullif(
-            listed_revenue_error * listed_revenue_error / nullif(listed_users - 1, 0)
-            + holdout_revenue_error * holdout_revenue_error / nullif(holdout_users - 1, 0),
+            listed_mean_variance * listed_mean_variance / nullif(listed_users - 1, 0)
+            + holdout_mean_variance * holdout_mean_variance / nullif(holdout_users - 1, 0),
             0
         ) as degrees_of_freedom,
         case
@@ -259,7 +260,7 @@ bounded as (
     select
         differences.*,
         -- without any purchase there are no degrees of freedom, but no error either: the margin is 0
-        coalesce({{ t_quantile(z, "degrees_of_freedom") }}, {{ z }}) * sqrt(squared_error) as revenue_margin,
+        coalesce({{ t_quantile(z, "degrees_of_freedom") }}, {{ z }}) * sqrt(variance_of_difference) as revenue_margin,
         return_rate_difference_low / nullif(contacted_share_difference, 0) as effect_at_low,
         return_rate_difference_high / nullif(contacted_share_difference, 0) as effect_at_high
     from differences

@@ -26,7 +26,7 @@ runs as (
 
 ),
 
-now_in as (
+current_members as (
 
     select
         runs.as_of_date,
@@ -38,7 +38,7 @@ now_in as (
 
 ),
 
-before_in as (
+previous_members as (
 
     select
         runs.as_of_date,
@@ -53,14 +53,14 @@ before_in as (
 moves as (
 
     select
-        coalesce(now_in.as_of_date, before_in.as_of_date) as as_of_date,
-        now_in.segment_id as segment_now,
-        before_in.segment_id as segment_before
-    from now_in
-    full join before_in
+        coalesce(current_members.as_of_date, previous_members.as_of_date) as as_of_date,
+        current_members.segment_id as segment_now,
+        previous_members.segment_id as segment_before
+    from current_members
+    full join previous_members
         on
-            now_in.as_of_date = before_in.as_of_date
-            and now_in.user_id = before_in.user_id
+            current_members.as_of_date = previous_members.as_of_date
+            and current_members.user_id = previous_members.user_id
 
 ),
 
