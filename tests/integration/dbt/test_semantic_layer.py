@@ -119,8 +119,8 @@ REFERRAL = {
     "first_seen_users": "sum(new_users)",
     "monthly_active_users": "sum(active_users)",
     "referral_share": "sum(invitees) / nullif(sum(new_users), 0)",
-    "k_factor": "sum(invitees) / nullif(sum(active_users), 0)",
-    "acceptance_rate": "sum(invitees) / nullif(sum(invitations_sent), 0)",
+    "k_factor": "sum(invitees_since_first_activity) / nullif(sum(active_users), 0)",
+    "acceptance_rate": "sum(invitees_since_first_invitation) / nullif(sum(invitations_sent), 0)",
 }
 FUNNEL_FIGURES = {
     "funnel_entered": "sum(entered)",

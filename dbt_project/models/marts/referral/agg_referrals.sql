@@ -45,8 +45,8 @@ accepted as (
         count(*) as invitees,
         sum(case when is_active then 1 else 0 end) as active_invitees,
         sum(case when is_paying then 1 else 0 end) as paying_invitees,
-        sum(case when is_while_activity_known then 1 else 0 end) as invitees_while_activity_known,
-        sum(case when is_while_sending_known then 1 else 0 end) as invitees_while_sending_known
+        sum(case when is_while_activity_known then 1 else 0 end) as invitees_since_first_activity,
+        sum(case when is_while_sending_known then 1 else 0 end) as invitees_since_first_invitation
     from invitees
     group by {{ period }}
     {{ "union all" if not loop.last }}
@@ -174,8 +174,8 @@ figures as (
         coalesce(accepted.invitees, 0) as invitees,
         coalesce(accepted.active_invitees, 0) as active_invitees,
         coalesce(accepted.paying_invitees, 0) as paying_invitees,
-        coalesce(accepted.invitees_while_activity_known, 0) as invitees_while_activity_known,
-        coalesce(accepted.invitees_while_sending_known, 0) as invitees_while_sending_known,
+        coalesce(accepted.invitees_since_first_activity, 0) as invitees_since_first_activity,
+        coalesce(accepted.invitees_since_first_invitation, 0) as invitees_since_first_invitation,
         coalesce(newcomers.new_users, 0) as new_users,
         coalesce(active.active_users, 0) as active_users
     from periods_with_sending as periods
@@ -200,10 +200,12 @@ select
     cast(invitees as bigint) as invitees,
     cast(active_invitees as bigint) as active_invitees,
     cast(paying_invitees as bigint) as paying_invitees,
+    cast(invitees_since_first_activity as bigint) as invitees_since_first_activity,
+    cast(invitees_since_first_invitation as bigint) as invitees_since_first_invitation,
     cast(new_users as bigint) as new_users,
     {{ share("invitees", "new_users") }} as referral_share,
     cast(active_users as bigint) as active_users,
-    {{ share("invitees_while_activity_known", "active_users") }} as k_factor,
-    {{ share("invitees_while_sending_known", "invitations_sent") }} as acceptance_rate,
+    {{ share("invitees_since_first_activity", "active_users") }} as k_factor,
+    {{ share("invitees_since_first_invitation", "invitations_sent") }} as acceptance_rate,
     is_complete
 from figures
