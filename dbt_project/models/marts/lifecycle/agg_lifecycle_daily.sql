@@ -46,6 +46,14 @@ days as (
 
 ),
 
+-- of who was active before the first active day of anybody, nothing has come
+known_activity as (
+
+    select min(first_active_date) as known_from
+    from {{ ref("dim_users") }}
+
+),
+
 stages as (
 
     {% for stage in lifecycle_stages() %}
@@ -67,7 +75,14 @@ select
         ) as bigint
     ) as users,
     cast(coalesce(changes_per_day.entered, 0) as bigint) as entered,
-    cast(coalesce(changes_per_day.left_stage, 0) as bigint) as left_stage
+    cast(coalesce(changes_per_day.left_stage, 0) as bigint) as left_stage,
+    coalesce(
+        days.calendar_date >= (
+            select {{ add_days("known_activity.known_from", var("lifecycle").churned_after_days ~ " - 1") }}
+            from known_activity
+        ),
+        false
+    ) as is_observed
 from days
 cross join stages
 left join changes_per_day
