@@ -1,5 +1,6 @@
 with
 
+-- rows without a time lie on 1970-01-01, which is no business date
 batch_dates as (
 
     select
@@ -8,6 +9,7 @@ batch_dates as (
         max(event_date) as last_event_date,
         count(distinct event_date) as event_dates
     from {{ source("lake_control", "ingest_batch_dates") }}
+    where event_date > cast('1970-01-01' as date)
     group by batch_id
 
 )

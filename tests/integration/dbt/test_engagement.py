@@ -177,9 +177,10 @@ def _refunds_without_purchase(warehouse: Any, channels: dict[str, str]) -> dict[
     found: dict[tuple[str, str], dict[date, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for (user, day), group in orders.items():
         if not any(is_purchase for *_, is_purchase in group):
-            channel = next((channel for channel, *_ in group if channel), "unknown")
-            for kind, value in zip(SEGMENTS, ("all", channels[user], channel, "unknown"), strict=True):
-                found[kind, value][day] += sum(amount for _, amount, _ in group)
+            for channel, amount, _ in group:
+                values = ("all", channels[user], channel or "unknown", "unknown")
+                for kind, value in zip(SEGMENTS, values, strict=True):
+                    found[kind, value][day] += amount
     return found
 
 

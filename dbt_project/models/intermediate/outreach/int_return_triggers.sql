@@ -2,15 +2,21 @@
 
 with
 
+-- the first trace on the day of the return: what came later that day did not bring the user back
 returns as (
 
     select
-        user_id,
-        last_active_date,
-        returned_on,
-        {{ add_days("returned_on", "-" ~ trigger_days) }} as triggers_from
-    from {{ ref("int_churn_spells") }}
-    where returned_on is not null
+        spells.user_id,
+        spells.last_active_date,
+        spells.returned_on,
+        days.first_event_at as returned_at,
+        {{ add_days("spells.returned_on", "-" ~ trigger_days) }} as triggers_from
+    from {{ ref("int_churn_spells") }} as spells
+    left join {{ ref("fct_user_days") }} as days
+        on
+            spells.user_id = days.user_id
+            and spells.returned_on = days.activity_date
+    where spells.returned_on is not null
 
 ),
 
@@ -28,6 +34,7 @@ triggers as (
             and returns.returned_on >= outreach.outreach_date
             and returns.triggers_from <= outreach.outreach_date
             and returns.last_active_date < outreach.outreach_date
+            and (returns.returned_at is null or returns.returned_at >= outreach.outreach_time)
     where outreach.is_contacted
 
     union
@@ -44,6 +51,7 @@ triggers as (
             and returns.returned_on >= touches.touch_date
             and returns.triggers_from <= touches.touch_date
             and returns.last_active_date < touches.touch_date
+            and (returns.returned_at is null or returns.returned_at >= touches.touched_at)
 
     union
 

@@ -65,18 +65,25 @@ trailing_changes_per_day as (
 refunds_without_purchase as (
 
     select
-        orders.user_id,
         orders.order_date,
         coalesce(users.acquisition_channel, 'unknown') as acquisition_channel,
-        coalesce({{ first_value_by("orders.channel", "orders.order_id") }}, 'unknown') as channel,
+        coalesce(orders.channel, 'unknown') as channel,
         'unknown' as device,
-        sum(orders.net_amount) as net_revenue
+        orders.net_amount as net_revenue
     from {{ ref("fct_orders") }} as orders
     inner join {{ ref("dim_users") }} as users
         on orders.user_id = users.user_id
-    where not orders.is_cancelled
-    group by orders.user_id, orders.order_date, coalesce(users.acquisition_channel, 'unknown')
-    having sum(case when orders.is_purchase then 1 else 0 end) = 0
+    where
+        not orders.is_cancelled
+        and not orders.is_purchase
+        and not exists (
+            select 1
+            from {{ ref("fct_orders") }} as purchases
+            where
+                purchases.is_purchase
+                and purchases.user_id = orders.user_id
+                and purchases.order_date = orders.order_date
+        )
 
 ),
 

@@ -120,11 +120,21 @@ counts as (
 
 ),
 
--- of what users did before the first active day of anybody, nothing has come
+-- Orders may reach back further than events: of what users did besides buying before the first day with an event,
+-- nothing has come. Where there are no events at all, orders are all there is to observe.
+first_event_day as (
+
+    select min(activity_date) as known_from
+    from {{ ref("fct_user_days") }}
+    where events > 0
+
+),
+
 known_activity as (
 
-    select min(first_active_date) as known_from
-    from {{ ref("dim_users") }}
+    select coalesce(max(first_event_day.known_from), min(users.first_active_date)) as known_from
+    from {{ ref("dim_users") }} as users
+    cross join first_event_day
 
 ),
 

@@ -229,6 +229,7 @@ select
     reached.step_order,
     cast(reached.entered as bigint) as entered,
     cast(reached.reached as bigint) as reached,
+    cast(coalesce(lag(reached.reached) over by_step, reached.entered) as bigint) as reached_previous_step,
     {{ share("reached.reached", "coalesce(lag(reached.reached) over by_step, reached.entered)") }} as step_conversion,
     {{ share("reached.reached", "reached.entered") }} as overall_conversion,
     median_seconds.median_seconds_from_previous_step,

@@ -42,7 +42,10 @@ list_rows as (
             and (outreach.list_name is null or outreach.list_name = lists.list_name)
             and (outreach.list_date is null or outreach.list_date = lists.as_of_date)
             and outreach.outreach_date >= lists.as_of_date
-            and {{ add_days("outreach.outreach_date", -14) }} <= lists.as_of_date
+            and (
+                outreach.list_date is not null
+                or {{ add_days("outreach.outreach_date", -14) }} <= lists.as_of_date
+            )
 
 ),
 
