@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -192,28 +192,36 @@ def _column_references(connection: duckdb.DuckDBPyConnection, expression: str, w
     tree = json.loads(row[0])
     if tree.get("error") or len(tree["statements"]) != 1:
         raise _bad_expression(expression, ValueError(tree.get("error_message", "more than one statement")), where)
-    found: dict[str, None] = {}
+    try:
+        return list(dict.fromkeys(_free_names(tree["statements"][0]["node"]["select_list"])))
+    except _SubqueryError as error:
+        raise _bad_expression(expression, error, where) from None
 
-    def walk(node: object, bound: frozenset[str]) -> None:
-        if isinstance(node, list):
-            for item in node:
-                walk(item, bound)
-        elif isinstance(node, dict):
-            if node.get("class") == "SUBQUERY":
-                raise _bad_expression(expression, ValueError("a subquery"), where)
-            if node.get("class") == "LAMBDA":
-                parameters = frozenset(_names_in(node.get("lhs")))
-                walk(node.get("expr"), bound | parameters)
-            elif node.get("class") == "COLUMN_REF":
-                name = node["column_names"][0]
-                if name not in bound:
-                    found.setdefault(name)
-            else:
-                for value in node.values():
-                    walk(value, bound)
 
-    walk(tree["statements"][0]["node"]["select_list"], frozenset())
-    return list(found)
+class _SubqueryError(ValueError):
+    def __init__(self) -> None:
+        super().__init__("a subquery")
+
+
+def _free_names(node: object, bound: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the column names below a node of a parsed expression that no lambda around them has bound.
+
+    Raises:
+        _SubqueryError: there is a subquery, whose columns would be those of another table.
+    """
+    if isinstance(node, list):
+        for item in node:
+            yield from _free_names(item, bound)
+    elif isinstance(node, dict):
+        kind = node.get("class")
+        if kind == "SUBQUERY":
+            raise _SubqueryError
+        if kind == "COLUMN_REF":
+            yield from (name for name in node["column_names"][:1] if name not in bound)
+        elif kind == "LAMBDA":
+            yield from _free_names(node.get("expr"), bound | frozenset(_names_in(node.get("lhs"))))
+        else:
+            yield from _free_names(list(node.values()), bound)
 
 
 def _names_in(node: object) -> list[str]:
