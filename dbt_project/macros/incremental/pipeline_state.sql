@@ -16,7 +16,7 @@
     counted_days   the users' active days and channels int_retention_returns was built with, see macros/retention.sql.
     funnel_users   the users' segments agg_funnel_conversion was built with, see macros/funnel/conversion.sql.
     passed_tests   per data test of an incremental model: the last rebuild in the model's log that it has passed on.
-    dates_to_list  per model: the list dates its latest run had to write, see macros/outreach.sql.
+    dates_to_list  per model: the list dates its latest run had to write, see macros/outreach/list_dates.sql.
 
     All but the last are written inside the model's own transaction: the table and what it remembers move together or not
     at all.

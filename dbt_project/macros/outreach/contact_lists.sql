@@ -1,4 +1,4 @@
-{# The churn-warning and the win-back list: teams, hold-out, and the dates lists are made for. #}
+{# Who is on the lists of a date. #}
 
 {# Condition: after a silence of so many days the warning list hands a user over to the win-back list
    (`warning_list.hand_over`). #}
@@ -18,68 +18,12 @@
 {%- endmacro %}
 
 
-{# Name of the first team whose conditions a user fulfils; null where there is none. #}
-{% macro team_of(user_id, region, channel, value_tier) -%}
-    {%- set outreach = var("outreach") -%}
-    {%- if not outreach.teams -%}
-        'default'
-    {%- else -%}
-        case
-            {%- for team in outreach.teams %}
-            {%- set conditions = [] %}
-            {%- if team.regions %}{% do conditions.append(region ~ " in (" ~ text_literals(team.regions) ~ ")") %}{% endif %}
-            {%- if team.channels %}{% do conditions.append(channel ~ " in (" ~ text_literals(team.channels) ~ ")") %}{% endif %}
-            {%- if team.value_tiers %}
-            {%- do conditions.append(value_tier ~ " in (" ~ text_literals(team.value_tiers) ~ ")") %}
-            {%- endif %}
-            {%- if team.share is not none %}
-            {%- set drawn = drawn_share(dbt.concat(["'team:" ~ team.name ~ ":'", user_id])) %}
-            {%- do conditions.append(drawn ~ " < cast('" ~ team.share ~ "' as double)") %}
-            {%- endif %}
-            when {{ conditions | join(" and ") if conditions else "true" }} then '{{ team.name }}'
-            {%- endfor %}
-        end
-    {%- endif -%}
-{%- endmacro %}
-
-
-{# Longest list of a team. #}
-{% macro team_limit(list_name, team) -%}
-    {%- set settings = {"churn_warning": var("warning_list"), "winback": var("winback_list")} -%}
-    {%- set of_team = {"churn_warning": "max_warning_users", "winback": "max_winback_users"} -%}
-    case
-        {%- for list in settings %}
-        {%- for team_settings in var("outreach").teams if team_settings[of_team[list]] is not none %}
-        when {{ list_name }} = '{{ list }}' and {{ team }} = '{{ team_settings.name }}'
-            then cast('{{ team_settings[of_team[list]] }}' as bigint)
-        {%- endfor %}
-        when {{ list_name }} = '{{ list }}' then cast('{{ settings[list].max_users }}' as bigint)
-        {%- endfor %}
-    end
-{%- endmacro %}
-
-
 {# Factor by which a newcomer has to be worth more than a listed user to take that user's place on a full list. #}
 {% macro keep_factor(list_name) -%}
     case {{ list_name }}
         when 'churn_warning' then cast('{{ var("warning_list").keep_factor }}' as double)
         when 'winback' then cast('{{ var("winback_list").keep_factor }}' as double)
     end
-{%- endmacro %}
-
-
-{# First day of the experiment that a date belongs to. #}
-{% macro experiment_start(day) -%}
-    {{ period_start(var("outreach").holdout.window, day) }}
-{%- endmacro %}
-
-
-{# Whether a user is held out in the experiment that starts on a date: drawn once per user and experiment. #}
-{% macro is_held_out(user_id, experiment_start_date) -%}
-    {%- set holdout = var("outreach").holdout -%}
-    {%- set salt = "'" ~ (holdout.salt | replace("'", "''")) ~ ":'" -%}
-    {%- set date_text = "cast(" ~ experiment_start_date ~ " as " ~ dbt.type_string() ~ ")" -%}
-    {{ drawn_share(dbt.concat([salt, date_text, "':'", user_id])) }} < cast('{{ holdout.share }}' as double)
 {%- endmacro %}
 
 
@@ -95,45 +39,6 @@
         on overrides.user_id = accounts.account_id
     where overrides.list_name = '{{ list_name }}'
 {%- endmacro %}
-
-
-{#
-    Dates that a model with one block of rows per list date has to write, in order: scored dates after the last stored
-    one, and always the as-of date. A list that was handed out is made again only by running its own date again.
-#}
-{% macro list_dates_to_write() %}
-    {% set scores = ref("fct_churn_scores") %}
-    {% if not execute %}{{ return([var("as_of_date")]) }}{% endif %}
-    {% set dates = [] %}
-    {% set held = "" %}
-    {% if is_incremental() %}
-        {% set held = " and as_of_date > coalesce((select max(as_of_date) from " ~ this
-            ~ " where as_of_date < " ~ as_of() ~ "), cast('1970-01-01' as date))" %}
-    {% endif %}
-    {% for row in run_query(
-        "select distinct as_of_date from " ~ scores
-        ~ " where as_of_date < " ~ as_of() ~ held ~ " order by as_of_date"
-    ) %}
-        {% do dates.append(row[0] | string) %}
-    {% endfor %}
-    {% do dates.append(var("as_of_date")) %}
-    {{ return(dates) }}
-{% endmacro %}
-
-
-{# Condition: the date is one of those to write. #}
-{% macro in_list_dates_to_write(as_of_column) -%}
-    {{ as_of_column }} in ({{ date_literals(list_dates_to_write()) }})
-{%- endmacro %}
-
-
-{# Pre-hook of such a model: delete the as-of date and everything after it. #}
-{% macro forget_list_dates() %}
-    {% if is_incremental() %}
-    delete from {{ this }}
-    where as_of_date >= {{ as_of() }}
-    {% endif %}
-{% endmacro %}
 
 
 {# Pre-hook of int_contact_lists: delete as above, and log the dates this run has to write: once the first one is
@@ -388,153 +293,4 @@
         region,
         model_version
     from within_the_limit
-{%- endmacro %}
-
-
-{#
-    Query of what the best rule suggests for each listed user. Of the rules of a seed that apply, it is the one that
-    names a value in the first column, then in the second, and so on; a rule has `*` where any value will do.
-
-    listed: CTE with a row per as-of date and user; told_by: {column of the seed: the listed user's value for it}.
-#}
-{% macro suggested_actions(listed, rules, told_by) -%}
-    select
-        {{ listed }}.as_of_date,
-        {{ listed }}.user_id,
-        rules.action_code,
-        rules.suggested_action_en,
-        rules.suggested_action_zh,
-        rules.incentive_code,
-        rules.incentive_en,
-        rules.incentive_zh,
-        row_number() over (
-            partition by {{ listed }}.as_of_date, {{ listed }}.user_id
-            order by
-                {%- for column in told_by %}
-                case when rules.{{ column }} = '*' then 1 else 0 end{{ "," if not loop.last }}
-                {%- endfor %}
-        ) as rule_rank
-    from {{ listed }}
-    inner join {{ rules }} as rules
-        on
-            {%- for column, value in told_by.items() %}
-            {{ "and " if not loop.first }}rules.{{ column }} in ({{ value }}, '*')
-            {%- endfor %}
-{%- endmacro %}
-
-
-{# Lengths of silence that churned users are grouped by: number, first day, name. #}
-{% macro winback_silence_bands() %}
-    {% set unit = var("lifecycle").churned_after_days | int %}
-    {% set bands = [] %}
-    {% set factors = [1, 2, 3, 6] %}
-    {% for factor in factors %}
-        {% set last_day = none if loop.last else unit * factors[loop.index] - 1 %}
-        {% do bands.append({
-            "number": loop.index,
-            "from_days": unit * factor,
-            "name": (unit * factor) ~ ("+" if last_day is none else "-" ~ last_day),
-        }) %}
-    {% endfor %}
-    {{ return(bands) }}
-{% endmacro %}
-
-
-{# Query of these lengths of silence: silence_band, from_days. #}
-{% macro winback_silence_bands_table() -%}
-    {%- for band in winback_silence_bands() %}
-    select
-        {{ band.number }} as silence_band,
-        {{ band.from_days }} as from_days
-    {{- " union all" if not loop.last }}
-    {%- endfor %}
-{%- endmacro %}
-
-
-{#
-    Query of the lengths of silence from which the chance to come back is counted: silence_step, from_days. Most who come
-    back do so early, so the chance falls fast at first and the first steps are short.
-#}
-{% macro winback_silence_steps_table() -%}
-    {% set unit = var("lifecycle").churned_after_days | int %}
-    {% set starts = [] %}
-    {% for sixths in [6, 7, 8, 9, 10, 11, 12, 15, 18, 24, 36, 72] %}
-        {% set from_days = unit * sixths // 6 %}
-        {% do starts.append(from_days) if from_days not in starts %}
-    {% endfor %}
-    {%- for from_days in starts %}
-    select
-        {{ loop.index }} as silence_step,
-        {{ from_days }} as from_days
-    {{- " union all" if not loop.last }}
-    {%- endfor %}
-{%- endmacro %}
-
-
-{# Name of a length of silence, such as `30-59`, in days. #}
-{% macro silence_band_name(silence_band) -%}
-    case {{ silence_band }}
-        {%- for band in winback_silence_bands() %}
-        when {{ band.number }} then '{{ band.name }}'
-        {%- endfor %}
-    end
-{%- endmacro %}
-
-
-{#
-    A sentence, in `en` or `zh`, on what preceded the return of users of the same value from the same length of
-    silence; null where nothing is known.
-#}
-{% macro return_trigger_sentence(language, kind, value, returns, similar_returns, silence_band) -%}
-    {%- set days = var("winback_list").trigger_days -%}
-    {%- set sentences = {
-        "en": {
-            "contact": ["had been contacted (", ") in the " ~ days ~ " days before"],
-            "campaign": ["had campaign ", " in the " ~ days ~ " days before"],
-            "coupon": ["used coupon ", ""],
-            "category": ["bought ", ""],
-            "channel": ["came through ", ""],
-        },
-        "zh": {
-            "contact": ["人在此前 " ~ days ~ " 天内被联系过（", "）"],
-            "campaign": ["人在此前 " ~ days ~ " 天内收到活动 ", ""],
-            "coupon": ["人使用了优惠券 ", ""],
-            "category": ["人购买了 ", ""],
-            "channel": ["人来自 ", ""],
-        },
-    } -%}
-    {%- set returns_text = "cast(" ~ returns ~ " as " ~ dbt.type_string() ~ ")" -%}
-    {%- set similar_text = "cast(" ~ similar_returns ~ " as " ~ dbt.type_string() ~ ")" -%}
-    case {{ kind }}
-        {%- for name, parts in sentences[language].items() %}
-        when '{{ name }}' then
-            {%- if language == "en" %}
-            {{ dbt.concat([
-                "'Of '", similar_text, "' returns of users of this value after '", silence_band_name(silence_band),
-                "' days, '", returns_text, "' " ~ parts[0] ~ "'", value,
-                "'" ~ parts[1] ~ ".'",
-            ]) }}
-            {%- else %}
-            {{ dbt.concat([
-                "'同价值层级用户沉默 '", silence_band_name(silence_band), "' 天后的 '", similar_text, "' 次回流中，'",
-                returns_text, "' " ~ parts[0] ~ "'", value,
-                "'" ~ parts[1] ~ "。'",
-            ]) }}
-            {%- endif %}
-        {%- endfor %}
-    end
-{%- endmacro %}
-
-
-{# Chinese name of why somebody is left alone. #}
-{% macro suppression_reason_zh(reason) -%}
-    case {{ reason }}
-        when 'removed_by_hand' then '人工移出'
-        when 'opted_out' then '拒绝触达'
-        when 'complaint_open' then '投诉未处理'
-        when 'contacted_lately' then '近期已联系'
-        when 'active_again' then '刚刚回归'
-        when 'no_team' then '无对应团队'
-        when 'holdout' then '随机对照组'
-    end
 {%- endmacro %}
