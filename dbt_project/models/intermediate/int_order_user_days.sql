@@ -1,5 +1,5 @@
--- cancelled orders count for nothing; refund invoices count as money, and only purchases make an active day, are counted,
--- and say when and what was ordered
+-- cancelled orders count for nothing; refund invoices count as money, and only purchases make an active day,
+-- are counted, and say when and what was ordered
 select
     user_id,
     order_date as activity_date,
