@@ -1,10 +1,12 @@
-{# Days of silence after which a user is at risk: the usual gap (total / count) times the factor, within bounds. #}
+{# Days of silence after which a user is at risk: the usual gap (total / count) times the factor, within bounds. In exact
+   decimals: 1.1 times ten days are eleven, and must not be rounded up to twelve. #}
 {% macro at_risk_after_days(gap_days_total, gaps) -%}
     {%- set settings = var("lifecycle") -%}
+    {%- set factor = "cast('" ~ settings.at_risk_factor ~ "' as decimal(9, 6))" -%}
     cast(
         least(
             greatest(
-                ceil(cast({{ gap_days_total }} as double) * {{ settings.at_risk_factor }} / {{ gaps }}),
+                ceil(cast(cast({{ gap_days_total }} as decimal(18, 4)) * {{ factor }} as double) / {{ gaps }}),
                 {{ settings.at_risk_min_days }}
             ),
             {{ settings.churned_after_days }} - 1

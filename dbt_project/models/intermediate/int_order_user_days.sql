@@ -1,9 +1,10 @@
--- Days with a purchase. Refund invoices of such a day count in its amounts, cancelled orders in nothing.
+-- Days with a purchase. Only purchases are counted and say when and what was ordered; refund invoices of such a day count
+-- in its amounts, cancelled orders in nothing.
 select
     user_id,
     order_date as activity_date,
     cast(sum(case when is_purchase then 1 else 0 end) as bigint) as orders,
-    cast(sum(items) as bigint) as items,
+    cast(sum(case when is_purchase then items else 0 end) as bigint) as items,
     {{ money("sum(gross_amount)") }} as gross_revenue,
     {{ money("sum(discount_amount)") }} as discount_amount,
     {{ money("sum(refund_amount)") }} as refund_amount,
@@ -11,8 +12,8 @@ select
     {{ first_value_by(
         "case when is_purchase then channel end", ordered_by(["ordered_at", "order_id"])
     ) }} as order_channel,
-    min(ordered_at) as first_order_at,
-    max(ordered_at) as last_order_at
+    min(case when is_purchase then ordered_at end) as first_order_at,
+    max(case when is_purchase then ordered_at end) as last_order_at
 from {{ ref("fct_orders") }}
 where
     user_id is not null

@@ -37,7 +37,8 @@ select
     region,
     city,
     acquisition_channel,
-    referrer_person_id as referrer_user_id,
+    -- an account that turned out to be the person's own invited nobody
+    case when referrer_person_id <> person_id then referrer_person_id end as referrer_user_id,
     roles,
     consent_email,
     consent_sms,

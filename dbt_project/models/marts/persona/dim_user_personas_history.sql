@@ -50,7 +50,10 @@ versions_in_order as (
         {{ city_tier_zh("versions.city", "cities.city_tier_zh") }} as city_tier_zh,
         -- the acquisition channel of a user never changes: a version without one has that of dim_users
         coalesce(versions.acquisition_channel, users.acquisition_channel) as acquisition_channel,
-        coalesce(referrers.user_id, versions.referrer_user_id) as referrer_user_id,
+        case
+            when coalesce(referrers.user_id, versions.referrer_user_id) <> users.user_id
+                then coalesce(referrers.user_id, versions.referrer_user_id)
+        end as referrer_user_id,
         versions.roles,
         versions.consent_email,
         versions.consent_sms,
