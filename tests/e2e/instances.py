@@ -62,6 +62,13 @@ def make_instance(tmp: Path, config: Path) -> Settings:
         patch.undo()
 
 
+def with_short_training(settings: Settings) -> Settings:
+    """Return the settings with a training as short as can be: how good a model is, other tests say."""
+    churn = settings.churn.model_copy(update={"tuning_trials": 0, "backtest_origins": 1})
+    mlflow = settings.mlflow.model_copy(update={"enabled": False})
+    return settings.model_copy(update={"churn": churn, "mlflow": mlflow})
+
+
 def marts(settings: Settings) -> duckdb.DuckDBPyConnection:
     return duckdb.connect(str(settings.paths.published_duckdb), read_only=True)
 

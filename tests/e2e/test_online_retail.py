@@ -7,13 +7,13 @@ from datetime import date
 
 import pytest
 
-from tests.e2e.instances import REAL_CONFIG, make_instance, marts, one
+from tests.e2e.instances import REAL_CONFIG, make_instance, marts, one, with_short_training
 from userops.steps import DAILY_STEPS, StepContext, run_step
 
 
 @pytest.fixture(scope="module")
 def retail(tmp_path_factory, shared_data, dbt_project):
-    settings = make_instance(tmp_path_factory.mktemp("retail"), REAL_CONFIG / "online_retail")
+    settings = with_short_training(make_instance(tmp_path_factory.mktemp("retail"), REAL_CONFIG / "online_retail"))
     shutil.copytree(shared_data / "online_retail", settings.paths.landing / "online_retail")
     with dbt_project.instead_of_a_child():
         for step in DAILY_STEPS:

@@ -70,7 +70,7 @@ def test_from_the_warehouse_to_the_list_and_again(
 ) -> None:
     settings = instance(
         "project: {timezone: UTC, currency: EUR}\nwarning_list: {max_users: 30}\n"
-        "churn: {tuning_trials: 3, max_observations: 6}\n"
+        "churn: {tuning_trials: 3, max_observations: 6, backtest_origins: 2}\n"
     )
     queries, leaves = _shop_queries(small_lake, AS_OF)
     small_lake.write(settings.paths.lake, queries)
@@ -224,7 +224,10 @@ def test_online_retail_beats_the_known_figures(
             from '{lines}/sheet_2010_2011.parquet'
         ) where user_id is not null
     """
-    settings = instance("project: {timezone: UTC, currency: GBP}\n")
+    settings = instance(
+        "project: {timezone: UTC, currency: GBP}\nmlflow: {enabled: false}\n"
+        "churn: {tuning_trials: 2, backtest_origins: 2}\n"  # a short search has to be enough
+    )
     small_lake.write(settings.paths.lake, {"order_items": query})
     files = {}
     for as_of, horizon in ((date(2011, 9, 10), 90), (date(2011, 11, 9), 30)):
