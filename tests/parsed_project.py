@@ -14,7 +14,6 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
 from filelock import FileLock
 
-import tests.lean_dbt  # noqa: F401 - runs in this process become lighter
 from userops.config import load_settings
 from userops.warehouse import dbt
 from userops.warehouse.dbt import dbt_environment
