@@ -1,5 +1,5 @@
--- Days with a purchase. Only purchases are counted and say when and what was ordered; refund invoices of such a day count
--- in its amounts, cancelled orders in nothing.
+-- Days with a purchase. Only purchases are counted and say when and what was ordered; refund invoices of such a day
+-- count in its amounts, cancelled orders in nothing.
 select
     user_id,
     order_date as activity_date,
